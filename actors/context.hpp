@@ -1,0 +1,25 @@
+// What all actors of a run share, made once before the first of them and never changed.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "config/config.hpp"
+#include "data/dataset.hpp"
+#include "model/learner.hpp"
+#include "optim/parameter_buffer.hpp"
+
+namespace rubato {
+
+struct run_context {
+  config settings;
+  std::shared_ptr<const dataset> data;
+  learner_factory make_learner;
+  parameter_layout layout;
+  version_ptr initial;                // version 0
+  std::vector<double> shard_weights;  // of sampling and of the held-out mean; sums to anything
+};
+
+using run_context_ptr = std::shared_ptr<const run_context>;
+
+}  // namespace rubato

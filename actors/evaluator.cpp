@@ -1,0 +1,54 @@
+#include "actors/evaluator.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <utility>
+
+namespace rubato {
+
+void evaluate_held_out(learner& model, const dataset& data,
+                       const std::vector<double>& shard_weights, evaluation& result) {
+  double weight_sum = 0.0;
+  result.loss = result.accuracy = 0.0;
+  result.shard_loss.clear();
+  for (std::size_t shard = 0; shard < data.shards(); ++shard) {
+    evaluation_sums sums;
+    for (const auto& b : data.held_out(shard)) {
+      const auto part = model.evaluate(b);
+      sums.loss += part.loss;
+      sums.targets += part.targets;
+      sums.correct += part.correct;
+    }
+    const double targets = static_cast<double>(sums.targets);
+    result.shard_loss.push_back(sums.loss / targets);
+    result.loss += shard_weights[shard] * result.shard_loss.back();
+    result.accuracy += shard_weights[shard] * static_cast<double>(sums.correct) / targets;
+    weight_sum += shard_weights[shard];
+  }
+  result.loss /= weight_sum;
+  result.accuracy /= weight_sum;
+  result.perplexity = std::exp(result.loss);
+  result.bits_per_byte = result.loss / std::numbers::ln2 / data.bytes_per_token();
+}
+
+evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluator_state> self,
+                                         run_context_ptr run, server_actor server) {
+  state_of(self).run = std::move(run);
+  state_of(self).server = std::move(server);
+  return {
+      [self](const evaluate_version& request) {
+        guarded(self, "evaluator", [&] {
+          auto& state = state_of(self);
+          if (!state.model) state.model = state.run->make_learner();
+          const auto parameters = request.parameters->span();
+          std::copy(parameters.begin(), parameters.end(), state.model->parameters().begin());
+          auto result = std::make_shared<evaluation>(*request.context);
+          evaluate_held_out(*state.model, *state.run->data, state.run->shard_weights, *result);
+          send(self, state.server, version_evaluated{std::move(result)});
+        });
+      },
+  };
+}
+
+}  // namespace rubato

@@ -1,0 +1,29 @@
+// The evaluator actor: loss, perplexity, accuracy and bits per byte of a version on the held-out
+// batches of every shard, on a thread and a network of its own.
+#pragma once
+
+#include <memory>
+
+#include "actors/context.hpp"
+#include "actors/interfaces.hpp"
+
+namespace rubato {
+
+/// Results of `model` on all held-out data, shards weighted by `shard_weights`; the fields that say
+/// when and which version are left as they are.
+void evaluate_held_out(learner& model, const dataset& data,
+                       const std::vector<double>& shard_weights, evaluation& result);
+
+struct evaluator_state {
+  evaluator_state() = default;  // no aggregate, see messages/caf.hpp
+  static inline const char* name = "evaluator";
+
+  run_context_ptr run;
+  server_actor server;
+  std::unique_ptr<learner> model;  // made on the evaluator's own thread, at its first version
+};
+
+evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluator_state> self,
+                                         run_context_ptr run, server_actor server);
+
+}  // namespace rubato

@@ -1,0 +1,31 @@
+// The lane actor: a thread that computes. It runs one round at a time for whichever worker the node
+// gives it, one inner step a message, and hands back a pseudo-gradient.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "actors/context.hpp"
+#include "actors/interfaces.hpp"
+#include "model/local_round.hpp"
+
+namespace rubato {
+
+struct lane_state {
+  lane_state() = default;  // no aggregate, see messages/caf.hpp
+  static inline const char* name = "lane";
+
+  run_context_ptr run;
+  std::uint32_t index = 0;
+  node_actor node;
+  data_loader_actor loader;
+  std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
+  update_id current;
+  bool waiting = false;  // for a batch
+  std::deque<std::shared_ptr<const batch>> batches;
+};
+
+lane_actor::behavior_type lane(actor_pointer<lane_actor, lane_state> self, run_context_ptr run,
+                               std::uint32_t index, node_actor node, data_loader_actor loader);
+
+}  // namespace rubato

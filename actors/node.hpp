@@ -1,0 +1,29 @@
+// The node actor: what a process brings to a run. It spawns workers, lanes and the data loader, and
+// keeps the rounds that wait for a lane, earliest due first.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "actors/context.hpp"
+#include "actors/interfaces.hpp"
+
+namespace rubato {
+
+struct node_state {
+  node_state() = default;  // no aggregate, see messages/caf.hpp
+  static inline const char* name = "node";
+
+  std::map<worker_id, worker_actor> workers;
+  std::vector<lane_actor> lanes;
+  std::vector<std::uint32_t> free_lanes;
+  std::map<std::pair<run_time, update_id>, run_round> ready;  // by due time
+};
+
+/// Joins `server` with the workers 0 .. workers.count - 1, on `lanes` threads.
+node_actor::behavior_type node(actor_pointer<node_actor, node_state> self, run_context_ptr run,
+                               server_actor server, std::int64_t lanes);
+
+}  // namespace rubato

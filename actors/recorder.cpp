@@ -1,0 +1,86 @@
+#include "actors/recorder.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "actors/parameter_file.hpp"
+#include "monitoring/summary.hpp"
+
+namespace rubato {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json number(double x) {
+  return std::isfinite(x) ? json(x) : json(nullptr);
+}
+
+std::string to_json_line(const settled_update& settled) {
+  const auto& [work, update, what, version, staleness, weight, tokens, settled_at] = settled.record;
+  json line;
+  line["worker"] = work.id.worker;
+  line["incarnation"] = work.id.incarnation;
+  line["sequence"] = work.id.sequence;
+  line["fate"] = to_string(what);
+  line["base"] = work.base_version;
+  line["version"] = version;
+  line["staleness"] = staleness;
+  line["weight"] = number(weight);
+  line["steps"] = work.steps;
+  line["tokens"] = tokens;
+  line["shard"] = work.shard;
+  line["data_position"] = work.data_position;
+  line["rate_span"] = {
+      {"start", work.rates.start}, {"total", work.rates.total}, {"warmup", work.rates.warmup}};
+  line["loss"] = number(update.loss);
+  line["norm"] = number(update.norm);
+  line["cosine_to_momentum"] = number(settled.cosine_to_momentum);
+  line["assigned_seconds"] = to_seconds(work.assigned_at);
+  line["compute_seconds"] = to_seconds(update.compute_time);
+  line["settled_seconds"] = to_seconds(settled_at);
+  return line.dump();
+}
+
+}  // namespace
+
+recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_state> self,
+                                       run_context_ptr run, server_actor server,
+                                       std::shared_ptr<const run_directory> directory) {
+  auto& state = state_of(self);
+  state.run = std::move(run);
+  state.server = std::move(server);
+  state.directory = std::move(directory);
+  guarded(self, "recorder", [&] {
+    state.updates = std::make_unique<line_file>(state.directory->file("updates.jsonl"));
+    state.metrics = std::make_unique<line_file>(state.directory->file("metrics.jsonl"));
+  });
+  return {
+      [self](const record_update& update) {
+        guarded(self, "recorder",
+                [&] { state_of(self).updates->append(to_json_line(*update.content)); });
+      },
+      [self](const version_evaluated& evaluated) {
+        guarded(self, "recorder", [&] {
+          auto& state = state_of(self);
+          state.metrics->append(to_json_line(*evaluated.result));
+          state.metrics->flush();
+          state.updates->flush();
+        });
+      },
+      [self](const record_end& end) {
+        guarded(self, "recorder", [&] {
+          auto& state = state_of(self);
+          state.updates->flush();
+          state.metrics->flush();
+          save_parameters(state.directory->file("parameters.safetensors"), state.run->layout,
+                          *end.parameters);
+          state.directory->write("summary.json", to_json(*end.summary));
+          send(self, state.server, recording_finished{});
+        });
+      },
+  };
+}
+
+}  // namespace rubato

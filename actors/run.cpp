@@ -1,0 +1,163 @@
+#include "actors/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "actors/context.hpp"
+#include "actors/node.hpp"
+#include "actors/parameter_file.hpp"
+#include "actors/server.hpp"
+#include "config/error.hpp"
+#include "config/load.hpp"
+#include "coordination/tempo.hpp"
+#include "model/blas.hpp"
+
+namespace rubato {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The thread budget: lanes for the workers' steps; for actors that only pass messages on, CAF's
+// scheduler; and one thread for each actor that is detached because it computes or waits.
+constexpr std::size_t scheduler_threads = 2;
+constexpr std::int64_t detached_actors = 4;  // server, evaluator, recorder, data loader
+
+std::int64_t lane_count(const config& c) {
+  const auto wanted =
+      c.run.threads > 0
+          ? c.run.threads
+          : static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+  // One lane for each worker is all that can be used.
+  return std::min(wanted, c.workers.count);
+}
+
+std::vector<double> shard_weights(const config& c, const dataset& data) {
+  std::vector<double> weights;
+  for (std::size_t i = 0; i < data.shards(); ++i) {
+    weights.push_back(c.data.shard_weights == "equal" ? 1.0
+                                                      : static_cast<double>(data.shard_size(i)));
+  }
+  return weights;
+}
+
+run_context_ptr make_context(const config& c, run_parts& parts) {
+  auto run = std::make_shared<run_context>();
+  run->settings = c;
+  run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
+  run->shard_weights = shard_weights(c, *run->data);
+  run->make_learner =
+      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->vocabulary());
+  const auto model = run->make_learner();
+  run->layout = model->layout();
+  auto initial = std::make_shared<parameter_buffer>(run->layout.size());
+  if (!parts.initialize && !c.run.init.empty()) {
+    load_parameters(c.run.init, run->layout, *initial);
+  } else {
+    if (parts.initialize) {
+      parts.initialize(*model);
+    } else {
+      initialize_parameters(c, *model);
+    }
+    const auto values = model->parameters();
+    std::copy(values.begin(), values.end(), initial->data());
+  }
+  run->initial = std::move(initial);
+  return run;
+}
+
+std::string describe_method(const config& c) {
+  return fmt::format("{} {}, quota {}", c.outer.mode, c.outer.optimizer, c.quota.policy);
+}
+
+run_plan make_plan(const run_context& run, const std::string& directory, std::int64_t lanes) {
+  const auto& c = run.settings;
+  run_plan plan;
+  plan.name = c.run.name;
+  plan.directory = directory;
+  plan.method = describe_method(c);
+  plan.clock = c.clock.mode;
+  plan.parameters = static_cast<std::int64_t>(run.layout.count(section::trainable));
+  plan.local_steps = c.run.local_steps;
+  plan.threads = lanes;
+  plan.threads_per_lane = c.workers.threads_per_lane;
+  plan.other_threads = static_cast<std::int64_t>(scheduler_threads) + detached_actors;
+  plan.blas = describe_blas();
+  for (const double pace : seconds_per_step(c.workers)) plan.workers.push_back({pace, 0});
+  for (std::size_t i = 0; i < run.data->shards(); ++i) {
+    const auto info = run.data->info(i);
+    plan.shards.push_back(
+        {info.name, info.training_bytes, info.held_out_bytes, info.files, info.duplicates});
+  }
+  if (c.evaluate.baselines) {
+    for (const auto& b : run.data->baselines()) plan.baselines.push_back({b.name, b.bits_per_byte});
+  }
+  return plan;
+}
+
+/// Becomes true, on whatever thread, when the server is gone.
+class ending {
+ public:
+  void set(const caf::error& reason) {
+    const std::lock_guard lock(mutex_);
+    reason_ = reason;
+    changed_.notify_all();
+  }
+  bool wait_for(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [this] { return reason_.has_value(); });
+  }
+  caf::error reason() const { return *reason_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<caf::error> reason_;
+};
+
+}  // namespace
+
+run_summary run_training(const config& c, run_parts parts) {
+  const auto run = make_context(c, parts);
+  const auto directory = std::make_shared<const run_directory>(c.run.directory, c.run.name);
+  directory->write("config.toml", to_toml(c));
+
+  const std::int64_t lanes = lane_count(c);
+  server_setup setup;
+  setup.run = run;
+  setup.observer = parts.observer;
+  setup.directory = directory;
+  setup.result = std::make_shared<run_result>();
+  setup.plan = make_plan(*run, directory->path(), lanes);
+  const auto result = setup.result;
+
+  initialize_messages();
+  caf::actor_system_config system_config;
+  configure(system_config, scheduler_threads);
+  caf::actor_system system(system_config);
+  const auto end = std::make_shared<ending>();
+  const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
+  when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
+  const auto main_node = system.spawn(node, run, main_server, lanes);
+
+  bool asked = false;
+  while (!end->wait_for(100ms)) {
+    if (!asked && parts.stop != nullptr && *parts.stop) {
+      send_from_outside(main_server, stop_run{});
+      asked = true;
+    }
+  }
+  ask_to_exit(main_node);
+  system.await_all_actors_done();
+  if (end->reason() != caf::exit_reason::user_shutdown) throw run_error(explain(end->reason()));
+  return *result->summary;
+}
+
+}  // namespace rubato

@@ -1,0 +1,31 @@
+// Runs a whole training in this process: loads data, builds the model, starts the actors, waits
+// for the end. The one entry point that the command line and the tests use.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "config/config.hpp"
+#include "data/dataset.hpp"
+#include "model/learner.hpp"
+#include "monitoring/observer.hpp"
+
+namespace rubato {
+
+/// What a run is made of besides its config. Empty members are filled in from the config.
+struct run_parts {
+  std::shared_ptr<const dataset> data;
+  learner_factory make_learner;
+  /// Writes version 0 into a fresh learner; by default as run.init or run.seed say.
+  std::function<void(learner&)> initialize;
+  std::shared_ptr<run_observer> observer;
+  /// Set it to end the run cleanly (SIGINT); checked ten times a second.
+  std::atomic<bool>* stop = nullptr;
+};
+
+/// Blocks until the run has ended. Throws usage_error before anything is started if config or input
+/// is at fault, run_error with the reason if the run failed.
+run_summary run_training(const config& c, run_parts parts = {});
+
+}  // namespace rubato

@@ -1,0 +1,278 @@
+#include "actors/server.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <variant>
+
+#include "actors/evaluator.hpp"
+#include "actors/recorder.hpp"
+
+namespace rubato {
+namespace {
+
+// On the virtual clock no evaluation is left out, so the server waits when this many are queued.
+constexpr std::size_t evaluation_queue = 2;
+
+// Weight of the newest round in the running means that the progress line shows.
+constexpr double newest = 0.1;
+
+void move_towards(double& mean, double value, bool first) {
+  mean = first ? value : mean + newest * (value - mean);
+}
+
+std::uint64_t update_elements(const parameter_layout& layout) {
+  return layout.count(section::trainable) + layout.count(section::averaged);
+}
+
+}  // namespace
+
+void server_state::start(pointer self, server_setup setup) {
+  self_ = self;
+  setup_ = std::move(setup);
+  const auto& run = *setup_.run;
+  begun_ = std::chrono::steady_clock::now();
+  current_ = run.initial;
+  coordinator::setting facts;
+  facts.shard_weights = run.shard_weights;
+  facts.elements = update_elements(run.layout);
+  facts.update_bytes = facts.elements * sizeof(float);
+  facts.tokens_per_step = run.data->tokens_per_batch();
+  coordinator_ = std::make_unique<coordinator>(run.settings, facts);
+  merger_ = std::make_unique<merger>(
+      run.layout, make_outer_optimizer(run.settings.outer, run.settings.workers.count));
+  recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
+                                                       setup_.directory);
+  evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
+}
+
+// -- messages
+// ---------------------------------------------------------------------------------------
+
+void server_state::joined(const join_run& join) {
+  const auto node = caf::actor_cast<node_actor>(join.node);
+  watched_.watch(self_, node,
+                 [this](const caf::error& reason) { self_->quit(failure(explain(reason))); });
+  action_list actions;
+  for (const auto worker : join.workers) {
+    nodes_[worker] = node;
+    auto more = coordinator_->worker_joined(clock_.now(), worker);
+    actions.insert(actions.end(), more.begin(), more.end());
+  }
+  if (setup_.observer) {
+    for (const auto worker : join.workers) {
+      setup_.plan.workers.at(worker).quota = coordinator_->quota(worker);
+    }
+    setup_.observer->started(setup_.plan);
+  }
+  carry_out(actions);
+  advance();
+}
+
+void server_state::submitted(const submit_update& submit) {
+  updates_received_ += 1;
+  arrived_[submit.content->update.id] = submit.content;
+  advance();
+}
+
+void server_state::evaluated(const version_evaluated& evaluated) {
+  evaluations_pending_ -= 1;
+  last_ = *evaluated.result;
+  if (!best_ || last_->loss < best_->loss) best_ = last_;
+  send(self_, recorder_, evaluated);
+  if (setup_.observer) setup_.observer->evaluated(*last_);
+  if (finished_) {
+    end_when_evaluated();
+  } else {
+    advance();
+  }
+}
+
+void server_state::recorded() {
+  // Whoever started the run learns from this reason that it went well; it also ends the children.
+  self_->quit(caf::exit_reason::user_shutdown);
+}
+
+void server_state::stop() {
+  carry_out(coordinator_->stop(clock_.now()));
+}
+
+// -- the run's clock
+// --------------------------------------------------------------------------------
+
+/// Takes events in the order of the virtual clock, as far as their results have been computed.
+void server_state::advance() {
+  while (!finished_ && evaluations_pending_ < evaluation_queue) {
+    clock_.set_window_end(coordinator_->window_end());
+    const auto event = clock_.next();
+    if (!event) return;
+    if (!event->arrival) {
+      clock_.take();
+      carry_out(coordinator_->tick(event->time));
+      continue;
+    }
+    const auto it = arrived_.find(*event->arrival);
+    if (it == arrived_.end()) return;  // still being computed
+    clock_.take();
+    carry_out(coordinator_->update_arrived(event->time, it->second->update));
+  }
+}
+
+// -- actions
+// ----------------------------------------------------------------------------------------
+
+void server_state::carry_out(const action_list& actions) {
+  for (const auto& action : actions) {
+    std::visit([this](const auto& a) { carry_out(a); }, action);
+  }
+}
+
+void server_state::carry_out(const assign_action& action) {
+  rounds_assigned_ += 1;
+  clock_.expect(action.work.due(), action.work.id);
+  send(self_, nodes_.at(action.work.id.worker), assign_round{action.work, current_});
+}
+
+void server_state::carry_out(const apply_action& action) {
+  std::vector<version_ptr> deltas;
+  for (const auto& id : action.updates) {
+    deltas.push_back(arrived_.at(id)->delta);
+    cosines_[id] = merger_->cosine_to_momentum(*deltas.back());
+  }
+  current_ = merger_->merge(*current_, deltas, action.weights);
+}
+
+void server_state::carry_out(const settle_action& action) {
+  const auto& record = action.record;
+  const auto& id = record.work.id;
+  auto settled = std::make_shared<settled_update>();
+  settled->record = record;
+  const auto cosine = cosines_.find(id);
+  settled->cosine_to_momentum =
+      cosine == cosines_.end() ? std::numeric_limits<double>::quiet_NaN() : cosine->second;
+  cosines_.erase(id);
+  arrived_.erase(id);
+  if (record.what == fate::abandoned || record.what == fate::run_ended) {
+    clock_.cancel(record.work.due(), id);
+  }
+  send(self_, recorder_, record_update{std::move(settled)});
+  send(self_, nodes_.at(id.worker), update_settled{id, record.what});
+  if (record.what != fate::applied) return;
+
+  staleness_.add(record.staleness);
+  const bool first = staleness_.total() == 1;
+  move_towards(recent_loss_, record.update.loss, first);
+  move_towards(recent_staleness_, static_cast<double>(record.staleness), first);
+  if (setup_.observer) {
+    progress p;
+    p.local_steps = coordinator_->local_steps();
+    p.version = coordinator_->version();
+    p.clock_seconds = to_seconds(clock_.now());
+    p.wall_seconds = wall_seconds();
+    p.loss = recent_loss_;
+    p.staleness = recent_staleness_;
+    p.tokens = coordinator_->tokens();
+    setup_.observer->progressed(p);
+  }
+}
+
+void server_state::carry_out(const evaluate_action& action) {
+  auto context = std::make_shared<evaluation>();
+  context->version = action.version;
+  context->local_steps = coordinator_->local_steps();
+  context->tokens = coordinator_->tokens();
+  context->clock_seconds = to_seconds(clock_.now());
+  context->wall_seconds = wall_seconds();
+  evaluating_ = action.version;
+  evaluations_pending_ += 1;
+  send(self_, evaluator_, evaluate_version{current_, std::move(context)});
+}
+
+void server_state::carry_out(const finish_action& action) {
+  finished_ = action;
+  if (evaluating_ != coordinator_->version()) {
+    carry_out(evaluate_action{coordinator_->version()});
+  }
+  end_when_evaluated();
+}
+
+// -- the end
+// ----------------------------------------------------------------------------------------
+
+void server_state::end_when_evaluated() {
+  if (ending_ || evaluations_pending_ > 0) return;
+  ending_ = true;
+  setup_.result->summary = summarise();
+  send(self_, recorder_,
+       record_end{current_, std::make_shared<const run_summary>(*setup_.result->summary)});
+}
+
+run_summary server_state::summarise() const {
+  const auto& run = *setup_.run;
+  run_summary s;
+  s.method = setup_.plan.method;
+  s.seed = static_cast<std::uint64_t>(run.settings.run.seed);
+  s.clock = run.settings.clock.mode;
+  s.outcome = finished_->interrupted ? "interrupted" : "finished";
+  s.parameters = setup_.plan.parameters;
+  s.workers = run.settings.workers.count;
+  s.local_steps = coordinator_->local_steps();
+  s.tokens = coordinator_->tokens();
+  s.server_version = coordinator_->version();
+  s.wall_seconds = wall_seconds();
+  s.virtual_seconds = to_seconds(clock_.now());
+  s.tokens_per_second = static_cast<double>(s.tokens) / s.wall_seconds;
+  s.staleness = staleness_.summary();
+  s.updates.applied = coordinator_->count(fate::applied);
+  s.updates.duplicate = coordinator_->count(fate::duplicate);
+  s.updates.run_ended = coordinator_->count(fate::run_ended);
+  for (const auto f : {fate::unknown_worker, fate::stale_incarnation, fate::not_assigned,
+                       fate::wrong_base, fate::wrong_size, fate::not_finite}) {
+    s.updates.rejected += coordinator_->count(f);
+  }
+  s.bytes.down = rounds_assigned_ * update_elements(run.layout) * sizeof(float);
+  s.bytes.up = updates_received_ * update_elements(run.layout) * sizeof(float);
+  s.final = last_;
+  s.best = best_;
+  s.params_sha256 = parameters_sha256(run.layout, current_->span());
+  double busy = 0.0;
+  for (const auto& totals : coordinator_->totals(clock_.now())) {
+    auto& worker = s.per_worker.emplace_back();
+    worker.seconds_per_step = setup_.plan.workers.at(s.per_worker.size() - 1).seconds_per_step;
+    worker.rounds = static_cast<std::int64_t>(totals.rounds);
+    worker.local_steps = totals.local_steps;
+    worker.utilisation =
+        s.virtual_seconds > 0.0 ? to_seconds(totals.compute_time) / s.virtual_seconds : 0.0;
+    busy += worker.utilisation;
+  }
+  s.utilisation = busy / static_cast<double>(s.per_worker.size());
+  s.baselines = setup_.plan.baselines;
+  s.directory = setup_.plan.directory;
+  return s;
+}
+
+double server_state::wall_seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+}
+
+// -- the actor
+// --------------------------------------------------------------------------------------
+
+server_actor::behavior_type server(server_state::pointer self, server_setup setup) {
+  guarded(self, "server", [&] { state_of(self).start(self, std::move(setup)); });
+  return {
+      [self](const join_run& join) {
+        guarded(self, "server", [&] { state_of(self).joined(join); });
+      },
+      [self](const submit_update& submit) {
+        guarded(self, "server", [&] { state_of(self).submitted(submit); });
+      },
+      [self](const version_evaluated& evaluated) {
+        guarded(self, "server", [&] { state_of(self).evaluated(evaluated); });
+      },
+      [self](const recording_finished&) { state_of(self).recorded(); },
+      [self](const stop_run&) { guarded(self, "server", [&] { state_of(self).stop(); }); },
+  };
+}
+
+}  // namespace rubato

@@ -1,0 +1,92 @@
+// The server actor: owns the coordinator, the outer optimizer and the current version. It hands
+// events to the coordinator in the order of the run's clock and carries out what that decides.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "actors/context.hpp"
+#include "actors/interfaces.hpp"
+#include "coordination/coordinator.hpp"
+#include "coordination/virtual_clock.hpp"
+#include "monitoring/observer.hpp"
+#include "monitoring/staleness_histogram.hpp"
+#include "optim/merger.hpp"
+#include "storage/run_directory.hpp"
+
+namespace rubato {
+
+/// Where the server leaves the summary when the run has ended well.
+struct run_result {
+  std::optional<run_summary> summary;
+};
+
+struct server_setup {
+  run_context_ptr run;
+  std::shared_ptr<run_observer> observer;  // may be null
+  std::shared_ptr<const run_directory> directory;
+  std::shared_ptr<run_result> result;
+  run_plan plan;  // for the observer; the server adds the quotas
+};
+
+class server_state {
+ public:
+  static inline const char* name = "server";
+
+  using pointer = actor_pointer<server_actor, server_state>;
+
+  void start(pointer self, server_setup setup);
+
+  // -- messages
+  void joined(const join_run& join);
+  void submitted(const submit_update& submit);
+  void evaluated(const version_evaluated& evaluated);
+  void recorded();
+  void stop();
+
+ private:
+  void advance();
+  void carry_out(const action_list& actions);
+  void carry_out(const assign_action& action);
+  void carry_out(const apply_action& action);
+  void carry_out(const settle_action& action);
+  void carry_out(const evaluate_action& action);
+  void carry_out(const finish_action& action);
+  void end_when_evaluated();
+  run_summary summarise() const;
+  double wall_seconds() const;
+
+  pointer self_ = nullptr;
+  server_setup setup_;
+  watch_list watched_;
+  recorder_actor recorder_;
+  evaluator_actor evaluator_;
+  std::map<worker_id, node_actor> nodes_;  // where each worker is
+
+  std::unique_ptr<coordinator> coordinator_;
+  std::unique_ptr<merger> merger_;
+  virtual_clock clock_;
+  version_ptr current_;
+  std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet
+  std::map<update_id, double> cosines_;                             // of merged, unsettled updates
+
+  std::optional<std::uint64_t> evaluating_;  // the newest version that was sent to be evaluated
+  std::size_t evaluations_pending_ = 0;
+  std::optional<finish_action> finished_;
+  bool ending_ = false;
+
+  std::chrono::steady_clock::time_point begun_{};
+  staleness_histogram staleness_;
+  double recent_loss_ = 0.0;
+  double recent_staleness_ = 0.0;
+  std::uint64_t rounds_assigned_ = 0;
+  std::uint64_t updates_received_ = 0;
+  std::optional<evaluation> last_;
+  std::optional<evaluation> best_;
+};
+
+server_actor::behavior_type server(server_state::pointer self, server_setup setup);
+
+}  // namespace rubato

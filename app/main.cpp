@@ -1,0 +1,82 @@
+// `rubato`: reads the command line and calls the subcommand. Exit codes: 0 done, 1 the run failed,
+// 2 wrong usage or config, 130 ended by a signal after writing everything.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "app/commands.hpp"
+#include "config/error.hpp"
+#include "config/schema.hpp"
+#include "model/blas.hpp"
+
+namespace {
+
+using namespace rubato;
+
+/// OpenBLAS chooses its kernels when it is loaded, before main(). Where it chose badly, this starts
+/// the program once more with the better choice in the environment.
+void choose_blas_kernels(char** argv) {
+  const auto core = better_blas_core();
+  if (!core || setenv("OPENBLAS_CORETYPE", core->c_str(), 1) != 0) return;
+  execv("/proc/self/exe", argv);  // if that fails, the slower kernels do
+}
+
+int run(int argc, char** argv) {
+  auto line = split_command_line(argc, argv);
+
+  CLI::App app{"Rubato trains neural networks with asynchronous Local-SGD.", "rubato"};
+  app.set_version_flag("--version", RUBATO_VERSION);
+  app.require_subcommand(1);
+  app.footer("Every configuration key can be given as --section.key value; see `rubato options`.");
+
+  train_options training;
+  auto* train_command = app.add_subcommand("train", "Train as a config file says, in this process");
+  train_command->add_option("CONFIG", training.config_path, "A TOML file, such as quickstart.toml")
+      ->required();
+  train_command->add_flag("--print-config", training.print_config,
+                          "Print the effective configuration and stop");
+  train_command->add_flag(
+      "--json", training.json,
+      "Print the summary as JSON to standard output, the rest to standard error");
+
+  bool markdown = false;
+  auto* options_command = app.add_subcommand("options", "Describe every configuration key");
+  options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
+
+  std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
+  try {
+    app.parse(line.rest);
+  } catch (const CLI::ParseError& e) {
+    // CLI11 has exit codes of its own; here only help and --version are no error.
+    return app.exit(e) == 0 ? exit_done : exit_usage;
+  }
+  if (*options_command) {
+    if (!line.overrides.empty()) {
+      throw usage_error("command line: `rubato options` takes no configuration keys, got --" +
+                        line.overrides.front().first);
+    }
+    std::fputs((markdown ? describe_keys_markdown() : describe_keys_text()).c_str(), stdout);
+    return exit_done;
+  }
+  training.overrides = std::move(line.overrides);
+  choose_blas_kernels(argv);
+  return train(training);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const rubato::usage_error& e) {
+    std::fprintf(stderr, "rubato: %s\n", e.what());
+    return exit_usage;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "rubato: %s\n", e.what());
+    return exit_run_failed;
+  }
+}

@@ -1,0 +1,102 @@
+// The configuration of a run, as plain data: one struct a section, one member a key, with its
+// default. What each key means, its range and who uses it is declared once in schema.cpp.
+// Not here: parsing (load.hpp) and help texts (schema.hpp).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rubato {
+
+struct config {
+  struct run_section {
+    std::string directory;  // empty: runs/<name>-<date>-<time>
+    std::string name = "run";
+    std::int64_t seed = 1;
+    std::int64_t threads = 0;         // lanes; 0: one for each core
+    std::int64_t local_steps = 4000;  // the budget, summed over workers
+    std::string init;                 // a .safetensors file with parameters to start from
+  } run;
+
+  struct clock_section {
+    std::string mode = "virtual";
+  } clock;
+
+  struct model_section {
+    std::string kind = "transformer";
+    std::int64_t layers = 4;
+    std::int64_t width = 128;
+    std::int64_t heads = 4;
+    std::int64_t head_size = 0;     // 0: width / heads
+    std::int64_t feed_forward = 0;  // 0: 4 * width
+    std::int64_t sequence_length = 128;
+  } model;
+
+  struct data_section {
+    std::string kind = "text";
+    // One entry a shard; each a list of files, folders or globs.
+    std::vector<std::vector<std::string>> paths;
+    std::string tokenizer = "bytes";
+    std::int64_t batch_size = 16;
+    double held_out = 0.05;  // share of the text, in whole files
+    bool deduplicate = true;
+    std::string shard_weights = "size";       // size | equal
+    std::string shard_sampling = "balanced";  // balanced (Eq 2) | fixed
+    std::int64_t prefetch = 4;                // batches ready for each running round
+  } data;
+
+  struct workers_section {
+    std::int64_t count = 4;
+    std::string heterogeneity = "very";    // none | slight | moderate | very
+    std::vector<double> seconds_per_step;  // paces in place of a preset
+    double jitter = 0.0;                   // sigma of a lognormal factor on each round
+    std::int64_t threads_per_lane = 1;
+  } workers;
+
+  struct inner_section {
+    std::string optimizer = "adamw";  // sgd | momentum | nesterov | adamw
+    double lr = 1e-3;
+    double final_lr = 1e-4;
+    std::int64_t warmup_steps = 100;
+    double momentum = 0.9;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double epsilon = 1e-8;
+    double weight_decay = 0.1;
+    double clip = 1.0;  // 0: off
+  } inner;
+
+  struct outer_section {
+    std::string mode = "async";                  // sync | async
+    std::string optimizer = "delayed-nesterov";  // sgd | momentum | nesterov | delayed-nesterov
+    double lr = 0.7;
+    double momentum = 0.9;
+    std::int64_t buffer = 0;  // N; 0: the number of workers
+    double activation = 0.0;  // c
+  } outer;
+
+  struct quota_section {
+    std::string policy = "dylu";    // fixed | dylu
+    std::int64_t local_steps = 50;  // H
+    std::string speeds = "given";   // given | measured
+  } quota;
+
+  struct window_section {
+    double grace_seconds = 0.0;
+    std::int64_t quorum = 0;  // sync: arrivals that close a round; 0: all
+  } window;
+
+  struct network_section {
+    std::vector<double> latency_seconds;  // empty: 0; one for all, or one a worker
+    std::vector<double> bandwidth_mbit;   // empty or 0: unlimited
+  } network;
+
+  struct evaluate_section {
+    std::int64_t every_local_steps = 400;
+    std::int64_t batches = 16;  // of each shard
+    bool baselines = true;      // print the n-gram models beside the loss
+  } evaluate;
+};
+
+}  // namespace rubato

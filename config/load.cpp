@@ -1,0 +1,363 @@
+#include "config/load.hpp"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+#include "config/error.hpp"
+#include "config/rules.hpp"
+#include "config/schema.hpp"
+
+namespace rubato {
+namespace {
+
+constexpr std::string_view command_line = "command line";
+
+template <class... Arguments>
+[[noreturn]] void fail(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  throw usage_error(fmt::format(format, std::forward<Arguments>(arguments)...));
+}
+
+// -- from TOML to values -------------------------------------------------------------------------
+
+// read(): true when the node has the type of `out`, which then holds its value.
+
+template <class Value>
+bool read(const toml::node& node, Value& out) {
+  const auto value = node.value_exact<Value>();
+  if (value) out = *value;
+  return value.has_value();
+}
+
+bool read(const toml::node& node, double& out) {
+  const auto value = node.is_number() ? node.value<double>() : std::nullopt;
+  if (value) out = *value;
+  return value.has_value();
+}
+
+template <class Element>
+bool read(const toml::node& node, std::vector<Element>& out) {
+  const auto* array = node.as_array();
+  if (!array) return false;
+  out.resize(array->size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!read((*array)[i], out[i])) return false;
+  }
+  return true;
+}
+
+// A string stands for a list of one.
+bool read(const toml::node& node, std::vector<std::vector<std::string>>& out) {
+  const auto* array = node.as_array();
+  if (!array) return false;
+  out.resize(array->size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto& entry = (*array)[i];
+    if (entry.is_string() ? !read(entry, out[i].emplace_back()) : !read(entry, out[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// The node as a value of the key's type, unless it has another.
+std::optional<key_value> value_for(const key_spec& spec, const toml::node& node) {
+  return std::visit(
+      [&](const auto& example) -> std::optional<key_value> {
+        std::remove_cvref_t<decltype(example)> value{};
+        if (!read(node, value)) return std::nullopt;
+        return value;
+      },
+      spec.default_value());
+}
+
+/// Any node as text on one line, for messages.
+std::string show_whole(const toml::node& node) {
+  if (node.is_table()) return "{...}";
+  if (const auto* array = node.as_array()) {
+    std::string text;
+    for (const auto& element : *array) text += (text.empty() ? "" : ", ") + show_whole(element);
+    return "[" + text + "]";
+  }
+  if (const auto* string = node.as_string()) return to_text(string->get());
+  if (const auto* number = node.as_floating_point()) return to_text(number->get());
+  std::ostringstream text;
+  node.visit([&](const auto& plain) { text << plain; });
+  return text.str();
+}
+
+std::string show(const toml::node& node) {
+  constexpr std::size_t limit = 80;
+  auto text = show_whole(node);
+  if (text.size() <= limit) return text;
+  auto end = limit;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a UTF-8 character
+  return text.substr(0, end) + "...";
+}
+
+/// The TOML value that `text` is, in a table of one; empty if it is not exactly one value.
+std::optional<toml::table> parse_value(const std::string& text) {
+  try {
+    auto table = toml::parse("value = " + text);
+    if (table.size() == 1) return table;
+  } catch (const toml::parse_error&) {
+  }
+  return std::nullopt;
+}
+
+std::string read_text(const std::string& path) {
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  std::string text;
+  char block[4096];
+  while (in.read(block, sizeof block), in.gcount() > 0) {
+    text.append(block, static_cast<std::size_t>(in.gcount()));
+  }
+  if (!in.is_open() || in.bad()) {
+    fail("{}: cannot be read: {}", path, std::generic_category().message(errno));
+  }
+  return text;
+}
+
+// -- unknown names -------------------------------------------------------------------------------
+
+using name_list = std::vector<std::string_view>;
+
+/// Levenshtein's distance: the fewest insertions, deletions and replacements from a to b.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    auto diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// The candidates closest to `name`, unless even they are more than a slip away.
+name_list nearest(std::string_view name, const name_list& candidates) {
+  std::size_t best = 2;
+  name_list found;
+  for (const auto candidate : candidates) {
+    const auto distance = edit_distance(name, candidate);
+    if (distance < best) found.clear();
+    if (distance <= best) found.push_back(candidate);
+    best = std::min(best, distance);
+  }
+  return found;
+}
+
+name_list section_names() {
+  name_list names;
+  for (const auto& spec : keys()) {
+    if (names.empty() || names.back() != spec.section()) names.push_back(spec.section());
+  }
+  return names;
+}
+
+bool is_section(std::string_view name) {
+  const auto names = section_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string suggest_section(std::string_view name) {
+  const auto close = nearest(name, section_names());
+  if (close.empty()) return fmt::format("the sections are {}", fmt::join(section_names(), ", "));
+  return fmt::format("did you mean [{}]?", fmt::join(close, "] or ["));
+}
+
+/// What `name` may have been meant to be: a key that is spelt nearly so, or the key of that name in
+/// another section; failing these, what there is to choose from.
+std::string suggest_key(std::string_view name) {
+  const auto dot = name.find('.');
+  const auto section = name.substr(0, dot);
+  const auto key = dot == std::string_view::npos ? name : name.substr(dot + 1);
+  name_list all, same_key, same_section;
+  for (const auto& spec : keys()) {
+    all.push_back(spec.name);
+    if (spec.key() == key) same_key.push_back(spec.name);
+    if (spec.section() == section) same_section.push_back(spec.key());
+  }
+  auto likely = nearest(name, all);
+  if (likely.empty()) likely = same_key;
+  if (!likely.empty()) return fmt::format("did you mean {}?", fmt::join(likely, " or "));
+  if (same_section.empty()) return suggest_section(section);
+  return fmt::format("the keys of [{}] are {}", section, fmt::join(same_section, ", "));
+}
+
+// -- the loader ----------------------------------------------------------------------------------
+
+/// A config in the making, which remembers who set what.
+class loader {
+ public:
+  explicit loader(std::string path) : path_(std::move(path)) {}
+
+  void read_file();
+  void apply(const override_list& overrides);
+  /// Checks what only the whole can show.
+  config finish(std::vector<std::string>* notes);
+
+ private:
+  void set(const std::string& name, const toml::node& node, const std::string& where);
+  void settle_unused(std::vector<std::string>* notes);
+  void check_contradictions() const;
+  bool is_set(std::string_view name) const { return set_by_.find(name) != set_by_.end(); }
+  std::string source(std::string_view name) const;
+  std::string setting(std::string_view name) const;
+
+  std::string path_;
+  config config_;
+  config from_file_;                                        // before the overrides
+  std::map<std::string, std::string, std::less<>> set_by_;  // "file:line" or "command line"
+};
+
+/// Where a key's value comes from, for messages.
+std::string loader::source(std::string_view name) const {
+  const auto found = set_by_.find(name);
+  return found == set_by_.end() ? "the default" : found->second;
+}
+
+std::string loader::setting(std::string_view name) const {
+  return fmt::format("{} = {}", name, to_text(find_key(name)->member.get(config_)));
+}
+
+void loader::set(const std::string& name, const toml::node& node, const std::string& where) {
+  const auto* spec = find_key(name);
+  if (!spec) {
+    if (is_section(name)) fail("{}: {} is a section: its keys are {}.<key>", where, name, name);
+    if (node.is_table()) fail("{}: unknown section [{}]; {}", where, name, suggest_section(name));
+    fail("{}: unknown key {} = {}; {}", where, name, show(node), suggest_key(name));
+  }
+  const auto value = value_for(*spec, node);
+  if (!value || !allows(*spec, *value)) {
+    fail("{}: {} = {} must be {}", where, name, show(node), allowed_values(*spec));
+  }
+  spec->member.set(config_, *value);
+  set_by_[name] = where;
+}
+
+void loader::read_file() {
+  toml::table file;
+  try {
+    file = toml::parse(read_text(path_));
+  } catch (const toml::parse_error& error) {
+    const auto begin = error.source().begin;
+    fail("{}:{}:{}: {}", path_, begin.line, begin.column, error.description());
+  }
+  // In the order of the file, so that the first mistake is reported first.
+  std::vector<std::pair<std::string, const toml::node*>> entries;
+  for (const auto& [name, node] : file) {
+    const std::string section(name.str());
+    const auto* table = node.as_table();
+    if (table && is_section(section)) {
+      for (const auto& [key, value] : *table) {
+        entries.emplace_back(fmt::format("{}.{}", section, key.str()), &value);
+      }
+    } else {
+      entries.emplace_back(section, &node);
+    }
+  }
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return a.second->source().begin < b.second->source().begin;
+  });
+  for (const auto& [name, node] : entries) {
+    set(name, *node, fmt::format("{}:{}", path_, node->source().begin.line));
+  }
+  from_file_ = config_;
+}
+
+void loader::apply(const override_list& overrides) {
+  for (const auto& [name, text] : overrides) {
+    const auto* spec = find_key(name);
+    const bool takes_string = spec && std::holds_alternative<std::string>(spec->default_value());
+    auto parsed = parse_value(text);
+    if (!parsed || (takes_string && !parsed->get("value")->is_string())) {
+      parsed = parse_value(to_text(text));  // a bare string
+    }
+    if (!parsed) fail("{}: {} must be valid UTF-8", command_line, name);
+    set(name, *parsed->get("value"), std::string(command_line));
+  }
+}
+
+void loader::settle_unused(std::vector<std::string>* notes) {
+  for (const auto& spec : keys()) {
+    if (!is_set(spec.name) || in_use(spec, config_)) continue;
+    const auto where = source(spec.name);
+    const auto& decided_by = spec.used_when.key;
+    const auto reason =
+        fmt::format("is not used with {} ({})", setting(decided_by), source(decided_by));
+    if (where == command_line || !in_use(spec, from_file_)) {
+      fail("{}: {} {}; it needs {}", where, setting(spec.name), reason, to_text(spec.used_when));
+    }
+    if (notes) notes->push_back(fmt::format("{} from {} {}", setting(spec.name), where, reason));
+    spec.member.set(config_, spec.default_value());
+    set_by_.erase(set_by_.find(spec.name));
+  }
+}
+
+void loader::check_contradictions() const {
+  const auto found = find_contradiction(config_);
+  if (!found) return;
+  std::vector<std::string> places, defaults;
+  for (const auto key : found->keys) {
+    const auto where = source(key);
+    if (!is_set(key)) {
+      defaults.emplace_back(key);
+    } else if (std::find(places.begin(), places.end(), where) == places.end()) {
+      places.push_back(where);
+    }
+  }
+  if (places.empty()) {
+    fail("{}: {}", path_.empty() ? command_line : path_, found->message);
+  }
+  const auto remark =
+      defaults.empty() ? "" : fmt::format(" ({} by default)", fmt::join(defaults, ", "));
+  fail("{}: {}{}", fmt::join(places, ", "), found->message, remark);
+}
+
+config loader::finish(std::vector<std::string>* notes) {
+  settle_unused(notes);
+  check_contradictions();
+  return config_;
+}
+
+}  // namespace
+
+config load_config(const std::string& path, const override_list& overrides,
+                   std::vector<std::string>* notes) {
+  loader reading(path);
+  if (!path.empty()) reading.read_file();
+  reading.apply(overrides);
+  return reading.finish(notes);
+}
+
+std::string to_toml(const config& c) {
+  std::string text;
+  std::string_view section;
+  for (const auto& spec : keys()) {
+    if (!in_use(spec, c)) continue;
+    if (spec.section() != section) {
+      section = spec.section();
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    text += fmt::format("{} = {}\n", spec.key(), to_text(spec.member.get(c)));
+  }
+  return text;
+}
+
+}  // namespace rubato

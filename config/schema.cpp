@@ -1,0 +1,541 @@
+#include "config/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+namespace rubato {
+namespace {
+
+/// The member that `reference` returns a reference to, given a config, const or not.
+template <class Reference>
+key_member at(Reference reference) {
+  return {.get = [reference](const config& c) { return key_value(reference(c)); },
+          .set =
+              [reference](config& c, const key_value& value) {
+                auto& member = reference(c);
+                member = std::get<std::remove_cvref_t<decltype(member)>>(value);
+              }};
+}
+
+constexpr auto no_limit = std::numeric_limits<double>::infinity();
+
+interval from_to(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum};
+}
+interval above_to(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum, .without_minimum = true};
+}
+interval from_below(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum, .without_maximum = true};
+}
+interval between(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum, .without_minimum = true, .without_maximum = true};
+}
+
+std::vector<key_spec> declare_keys() {
+  return {
+      // -- run ---------------------------------------------------------------------------------
+      {.name = "run.directory",
+       .member = at([](auto& c) -> auto& { return c.run.directory; }),
+       .scope = key_scope::node,
+       .help = "Folder that receives the run's files; empty: runs/<name>-<date>-<time>."},
+      {.name = "run.name",
+       .member = at([](auto& c) -> auto& { return c.run.name; }),
+       .help = "What the run is called."},
+      {.name = "run.seed",
+       .member = at([](auto& c) -> auto& { return c.run.seed; }),
+       .range = from_to(0, no_limit),
+       .help = "All random numbers come from it: same config and seed, same result."},
+      {.name = "run.threads",
+       .member = at([](auto& c) -> auto& { return c.run.threads; }),
+       .scope = key_scope::node,
+       .range = from_to(0, 1024),
+       .help = "How many workers compute at once; 0: one for each core. No effect on results."},
+      {.name = "run.local_steps",
+       .member = at([](auto& c) -> auto& { return c.run.local_steps; }),
+       .unit = "steps",
+       .range = from_to(1, 1e9),
+       .help = "Length of the run: the local steps of all workers together."},
+      {.name = "run.init",
+       .member = at([](auto& c) -> auto& { return c.run.init; }),
+       .scope = key_scope::node,
+       .help = "A .safetensors file with the parameters to start from; empty: random ones."},
+
+      // -- clock -------------------------------------------------------------------------------
+      {.name = "clock.mode",
+       .member = at([](auto& c) -> auto& { return c.clock.mode; }),
+       .choices = {"virtual"},
+       .help = "virtual: the workers train for real, at simulated paces over simulated links, so "
+               "that the result depends on config and seed alone."},
+
+      // -- model -------------------------------------------------------------------------------
+      {.name = "model.kind",
+       .member = at([](auto& c) -> auto& { return c.model.kind; }),
+       .choices = {"transformer"},
+       .help = "transformer: a decoder-only language model."},
+      {.name = "model.layers",
+       .member = at([](auto& c) -> auto& { return c.model.layers; }),
+       .range = from_to(1, 1024),
+       .help = "Transformer blocks."},
+      {.name = "model.width",
+       .member = at([](auto& c) -> auto& { return c.model.width; }),
+       .range = from_to(1, 65536),
+       .help = "Size of the hidden state."},
+      {.name = "model.heads",
+       .member = at([](auto& c) -> auto& { return c.model.heads; }),
+       .range = from_to(1, 1024),
+       .help = "Attention heads in a block."},
+      {.name = "model.head_size",
+       .member = at([](auto& c) -> auto& { return c.model.head_size; }),
+       .range = from_to(0, 4096),
+       .help = "Size of a head's keys and values; 0: width / heads."},
+      {.name = "model.feed_forward",
+       .member = at([](auto& c) -> auto& { return c.model.feed_forward; }),
+       .range = from_to(0, 1048576),
+       .help = "Hidden size of a block's feed-forward layers; 0: 4 * width."},
+      {.name = "model.sequence_length",
+       .member = at([](auto& c) -> auto& { return c.model.sequence_length; }),
+       .unit = "tokens",
+       .range = from_to(1, 65536),
+       .help = "Context: the tokens of one example."},
+
+      // -- data --------------------------------------------------------------------------------
+      {.name = "data.kind",
+       .member = at([](auto& c) -> auto& { return c.data.kind; }),
+       .choices = {"text"},
+       .help = "text: language modelling on plain files."},
+      {.name = "data.paths",
+       .member = at([](auto& c) -> auto& { return c.data.paths; }),
+       .scope = key_scope::node,
+       .help = "The shards. An entry is a file, folder or glob, or a list of these."},
+      {.name = "data.tokenizer",
+       .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
+       .choices = {"bytes"},
+       .help = "bytes: every byte is a token, 256 in all."},
+      {.name = "data.batch_size",
+       .member = at([](auto& c) -> auto& { return c.data.batch_size; }),
+       .unit = "examples",
+       .range = from_to(1, 65536),
+       .help = "Examples in the batch of one local step."},
+      {.name = "data.held_out",
+       .member = at([](auto& c) -> auto& { return c.data.held_out; }),
+       .range = between(0, 1),
+       .help = "Share of the text that is kept from training, as whole files, for evaluation."},
+      {.name = "data.deduplicate",
+       .member = at([](auto& c) -> auto& { return c.data.deduplicate; }),
+       .help = "Leave out files that repeat others, wholly or for the most part, before files are "
+               "held out: no near-copy of a held-out file is trained on."},
+      {.name = "data.shard_weights",
+       .member = at([](auto& c) -> auto& { return c.data.shard_weights; }),
+       .choices = {"size", "equal"},
+       .help = "What a shard counts in sampling and in the held-out mean: its size, or all the "
+               "same."},
+      {.name = "data.shard_sampling",
+       .member = at([](auto& c) -> auto& { return c.data.shard_sampling; }),
+       .choices = {"balanced", "fixed"},
+       .help = "The shard of a worker's next round. balanced: drawn in favour of those behind "
+               "their weight; fixed: always the worker's own, in turn over the shards."},
+      {.name = "data.prefetch",
+       .member = at([](auto& c) -> auto& { return c.data.prefetch; }),
+       .scope = key_scope::node,
+       .unit = "batches",
+       .range = from_to(1, 1024),
+       .help = "Batches kept ready for each running round."},
+
+      // -- workers -----------------------------------------------------------------------------
+      {.name = "workers.count",
+       .member = at([](auto& c) -> auto& { return c.workers.count; }),
+       .range = from_to(1, 65536),
+       .help = "Number of workers."},
+      {.name = "workers.heterogeneity",
+       .member = at([](auto& c) -> auto& { return c.workers.heterogeneity; }),
+       .choices = {"none", "slight", "moderate", "very"},
+       .used_when = {"workers.seconds_per_step", {"[]"}},
+       .help = "Preset of paces in seconds a step, repeated for more than four workers. none: 0.75 "
+               "each; slight: 0.64, 0.72, 0.78, 0.86; moderate: 0.58, 0.75, 1.05, 1.51; very: "
+               "0.58, 0.75, 1.51, 3.33. \"very\" is from the public notebook of Liu et al. 2024; "
+               "the others are Rubato's own."},
+      {.name = "workers.seconds_per_step",
+       .member = at([](auto& c) -> auto& { return c.workers.seconds_per_step; }),
+       .unit = "seconds",
+       .range = from_to(1e-9, 1000),
+       .help = "The pace of each worker, in place of a preset; empty: the preset."},
+      {.name = "workers.jitter",
+       .member = at([](auto& c) -> auto& { return c.workers.jitter; }),
+       .range = from_to(0, 2),
+       .help = "Sigma of a lognormal factor, of mean 1, on the time of each round."},
+      {.name = "workers.threads_per_lane",
+       .member = at([](auto& c) -> auto& { return c.workers.threads_per_lane; }),
+       .scope = key_scope::node,
+       .range = from_to(1, 256),
+       .help = "LibTorch threads for each worker that computes. Can change the last bits of a "
+               "result."},
+
+      // -- inner -------------------------------------------------------------------------------
+      {.name = "inner.optimizer",
+       .member = at([](auto& c) -> auto& { return c.inner.optimizer; }),
+       .choices = {"sgd", "momentum", "nesterov", "adamw"},
+       .help = "The workers' optimizer."},
+      {.name = "inner.lr",
+       .member = at([](auto& c) -> auto& { return c.inner.lr; }),
+       .range = above_to(0, 100),
+       .help = "Learning rate after warm-up."},
+      {.name = "inner.final_lr",
+       .member = at([](auto& c) -> auto& { return c.inner.final_lr; }),
+       .range = from_to(0, 100),
+       .help = "Learning rate at the end of the cosine schedule; at most inner.lr."},
+      {.name = "inner.warmup_steps",
+       .member = at([](auto& c) -> auto& { return c.inner.warmup_steps; }),
+       .unit = "steps",
+       .range = from_to(0, 1e9),
+       .help = "Linear warm-up; never more than a tenth of a schedule."},
+      {.name = "inner.momentum",
+       .member = at([](auto& c) -> auto& { return c.inner.momentum; }),
+       .range = from_below(0, 1),
+       .used_when = {"inner.optimizer", {"momentum", "nesterov"}},
+       .help = "Momentum of the workers' optimizer."},
+      {.name = "inner.beta1",
+       .member = at([](auto& c) -> auto& { return c.inner.beta1; }),
+       .range = from_below(0, 1),
+       .used_when = {"inner.optimizer", {"adamw"}},
+       .help = "Decay of AdamW's mean of gradients."},
+      {.name = "inner.beta2",
+       .member = at([](auto& c) -> auto& { return c.inner.beta2; }),
+       .range = from_below(0, 1),
+       .used_when = {"inner.optimizer", {"adamw"}},
+       .help = "Decay of AdamW's mean of squared gradients."},
+      {.name = "inner.epsilon",
+       .member = at([](auto& c) -> auto& { return c.inner.epsilon; }),
+       .range = above_to(0, 1),
+       .used_when = {"inner.optimizer", {"adamw"}},
+       .help = "Added to AdamW's denominator."},
+      {.name = "inner.weight_decay",
+       .member = at([](auto& c) -> auto& { return c.inner.weight_decay; }),
+       .range = from_to(0, 10),
+       .help = "Weight decay: decoupled with adamw, otherwise added to the gradient."},
+      {.name = "inner.clip",
+       .member = at([](auto& c) -> auto& { return c.inner.clip; }),
+       .range = from_to(0, 1e6),
+       .help = "Largest norm of a gradient; longer ones are scaled down to it. 0: off."},
+
+      // -- outer -------------------------------------------------------------------------------
+      {.name = "outer.mode",
+       .member = at([](auto& c) -> auto& { return c.outer.mode; }),
+       .choices = {"sync", "async"},
+       .help = "sync: one step a round, on the mean of all updates; async: one for each update, "
+               "as it arrives."},
+      {.name = "outer.optimizer",
+       .member = at([](auto& c) -> auto& { return c.outer.optimizer; }),
+       .choices = {"sgd", "momentum", "nesterov", "delayed-nesterov"},
+       .help = "The server's optimizer. delayed-nesterov is made for async; nesterov with sync is "
+               "DiLoCo."},
+      {.name = "outer.lr",
+       .member = at([](auto& c) -> auto& { return c.outer.lr; }),
+       .range = above_to(0, 100),
+       .help = "Learning rate of the server's optimizer."},
+      {.name = "outer.momentum",
+       .member = at([](auto& c) -> auto& { return c.outer.momentum; }),
+       .range = from_below(0, 1),
+       .used_when = {"outer.optimizer", {"momentum", "nesterov", "delayed-nesterov"}},
+       .help = "Momentum of the server's optimizer."},
+      {.name = "outer.buffer",
+       .member = at([](auto& c) -> auto& { return c.outer.buffer; }),
+       .unit = "updates",
+       .range = from_to(0, 65536),
+       .used_when = {"outer.optimizer", {"delayed-nesterov"}},
+       .help = "N: updates from one change of the momentum to the next; 0: the number of workers."},
+      {.name = "outer.activation",
+       .member = at([](auto& c) -> auto& { return c.outer.activation; }),
+       .range = from_to(0, 1),
+       .used_when = {"outer.optimizer", {"delayed-nesterov"}},
+       .help = "c: share of the momentum that every update between applies; at most 1/N."},
+
+      // -- quota -------------------------------------------------------------------------------
+      {.name = "quota.policy",
+       .member = at([](auto& c) -> auto& { return c.quota.policy; }),
+       .choices = {"fixed", "dylu"},
+       .help = "Local steps of a round. fixed: the same for all; dylu: in proportion to a worker's "
+               "speed, so that all take about as long."},
+      {.name = "quota.local_steps",
+       .member = at([](auto& c) -> auto& { return c.quota.local_steps; }),
+       .unit = "steps",
+       .range = from_to(1, 1e6),
+       .help = "H: local steps of a round; with dylu, those of the fastest worker."},
+      {.name = "quota.speeds",
+       .member = at([](auto& c) -> auto& { return c.quota.speeds; }),
+       .choices = {"given", "measured"},
+       .used_when = {"quota.policy", {"dylu"}},
+       .help = "How dylu knows speeds. given: from the workers' paces; measured: from the rounds "
+               "they finished."},
+
+      // -- window ------------------------------------------------------------------------------
+      {.name = "window.grace_seconds",
+       .member = at([](auto& c) -> auto& { return c.window.grace_seconds; }),
+       .unit = "seconds",
+       .range = from_to(0, 1e6),
+       .used_when = {"outer.mode", {"async"}},
+       .help = "How long after an arrival others may arrive and restart from the same version."},
+      {.name = "window.quorum",
+       .member = at([](auto& c) -> auto& { return c.window.quorum; }),
+       .unit = "updates",
+       .range = from_to(0, 65536),
+       .used_when = {"outer.mode", {"sync"}},
+       .help = "Arrivals that close a round; 0: those of all workers."},
+
+      // -- network -----------------------------------------------------------------------------
+      {.name = "network.latency_seconds",
+       .member = at([](auto& c) -> auto& { return c.network.latency_seconds; }),
+       .unit = "seconds",
+       .range = from_to(0, 1000),
+       .help = "Latency of the workers' links: one for all, or one a worker; empty: 0."},
+      {.name = "network.bandwidth_mbit",
+       .member = at([](auto& c) -> auto& { return c.network.bandwidth_mbit; }),
+       .unit = "Mbit/s",
+       .range = from_to(0, 1e9),
+       .help = "Bandwidth of the workers' links: one for all, or one a worker; empty or 0: no "
+               "limit."},
+
+      // -- evaluate ----------------------------------------------------------------------------
+      {.name = "evaluate.every_local_steps",
+       .member = at([](auto& c) -> auto& { return c.evaluate.every_local_steps; }),
+       .unit = "steps",
+       .range = from_to(1, 1e9),
+       .help = "Local steps, of all workers together, from one evaluation to the next."},
+      {.name = "evaluate.batches",
+       .member = at([](auto& c) -> auto& { return c.evaluate.batches; }),
+       .unit = "batches",
+       .range = from_to(1, 1e6),
+       .help = "Held-out batches of each shard in an evaluation."},
+      {.name = "evaluate.baselines",
+       .member = at([](auto& c) -> auto& { return c.evaluate.baselines; }),
+       .help = "Print the loss of n-gram models beside the model's, to compare with."},
+  };
+}
+
+// -- values as text ------------------------------------------------------------------------------
+
+std::string text_of(bool value) {
+  return value ? "true" : "false";
+}
+
+std::string text_of(std::int64_t value) {
+  return fmt::format("{}", value);
+}
+
+std::string text_of(double value) {
+  auto text = fmt::format("{}", value);
+  // TOML tells a float from an integer by its point or exponent; nan and inf are words.
+  if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string text_of(const std::string& value) {
+  std::string text = "\"";
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      text += '\\';
+      text += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      text += fmt::format("\\u{:04x}", byte);
+    } else {
+      text += c;
+    }
+  }
+  return text + '"';
+}
+
+template <class Element>
+std::string text_of(const std::vector<Element>& list) {
+  std::string text;
+  for (const auto& element : list) text += (text.empty() ? "" : ", ") + text_of(element);
+  return "[" + text + "]";
+}
+
+// An inner list of one is written as the string that it may also be given as.
+std::string text_of(const std::vector<std::vector<std::string>>& lists) {
+  std::string text;
+  for (const auto& list : lists) {
+    text += (text.empty() ? "" : ", ") + (list.size() == 1 ? text_of(list[0]) : text_of(list));
+  }
+  return "[" + text + "]";
+}
+
+// -- checks --------------------------------------------------------------------------------------
+
+bool contains(const interval& range, double x) {
+  return std::isfinite(x) && (range.without_minimum ? x > range.minimum : x >= range.minimum) &&
+         (range.without_maximum ? x < range.maximum : x <= range.maximum);
+}
+
+/// "from 0 to 1", "above 0 and at most 10", ...
+std::string describe(const interval& range) {
+  if (!range.without_minimum && !range.without_maximum) {
+    const auto maximum = std::isfinite(range.maximum)
+                             ? fmt::format("{}", range.maximum)
+                             : fmt::format("{}", std::numeric_limits<std::int64_t>::max());
+    return fmt::format("from {} to {}", range.minimum, maximum);
+  }
+  return fmt::format("{} {} and {} {}", range.without_minimum ? "above" : "of at least",
+                     range.minimum, range.without_maximum ? "below" : "at most", range.maximum);
+}
+
+// -- descriptions --------------------------------------------------------------------------------
+
+/// Help, and when the key is used.
+std::string full_help(const key_spec& spec) {
+  std::string text(spec.help);
+  if (!spec.used_when.key.empty()) text += " Used with " + to_text(spec.used_when) + ".";
+  return text;
+}
+
+/// Text that Markdown shows as it is: "<name>" would be taken for HTML.
+std::string plain_markdown(std::string text) {
+  for (auto at = text.find('<'); at != std::string::npos; at = text.find('<', at)) {
+    text.replace(at, 1, "&lt;");
+  }
+  return text;
+}
+
+/// Breaks text between words into lines of at most `width` columns, each after `indent` spaces.
+std::string wrap(std::string_view text, std::size_t indent, std::size_t width) {
+  std::string lines;
+  const auto room = width - indent;
+  while (!text.empty()) {
+    auto end = text.size() <= room ? text.size() : text.rfind(' ', room);
+    if (end == std::string_view::npos) end = std::min(text.find(' '), text.size());
+    lines += std::string(indent, ' ').append(text.substr(0, end)) + "\n";
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+}  // namespace
+
+const std::vector<key_spec>& keys() {
+  static const auto all = declare_keys();
+  return all;
+}
+
+const key_spec* find_key(std::string_view name) {
+  const auto found = std::find_if(keys().begin(), keys().end(),
+                                  [&](const key_spec& spec) { return spec.name == name; });
+  return found == keys().end() ? nullptr : &*found;
+}
+
+bool in_use(const key_spec& spec, const config& c) {
+  const auto& condition = spec.used_when;
+  if (condition.key.empty()) return true;
+  const auto value = find_key(condition.key)->member.get(c);
+  const auto* string = std::get_if<std::string>(&value);
+  const auto text = string ? *string : to_text(value);
+  return std::find(condition.values.begin(), condition.values.end(), text) !=
+         condition.values.end();
+}
+
+bool allows(const key_spec& spec, const key_value& value) {
+  if (value.index() != spec.default_value().index()) return false;
+  const auto in_range = [&](auto x) { return contains(spec.range, static_cast<double>(x)); };
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return in_range(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return in_range(*number);
+  if (const auto* numbers = std::get_if<std::vector<double>>(&value)) {
+    return std::all_of(numbers->begin(), numbers->end(), in_range);
+  }
+  if (const auto* text = std::get_if<std::string>(&value); text && !spec.choices.empty()) {
+    return std::find(spec.choices.begin(), spec.choices.end(), *text) != spec.choices.end();
+  }
+  if (const auto* lists = std::get_if<std::vector<std::vector<std::string>>>(&value)) {
+    return std::all_of(lists->begin(), lists->end(), [](const auto& list) {
+      return !list.empty() && std::find(list.begin(), list.end(), "") == list.end();
+    });
+  }
+  return true;
+}
+
+std::string allowed_values(const key_spec& spec) {
+  const auto type = spec.default_value();
+  const auto unit = spec.unit.empty() ? "" : fmt::format(" ({})", spec.unit);
+  if (std::holds_alternative<bool>(type)) return "true or false";
+  if (std::holds_alternative<std::int64_t>(type)) {
+    return "a whole number " + describe(spec.range) + unit;
+  }
+  if (std::holds_alternative<double>(type)) return "a number " + describe(spec.range) + unit;
+  if (std::holds_alternative<std::vector<double>>(type)) {
+    return "a list of numbers, each " + describe(spec.range) + unit;
+  }
+  if (std::holds_alternative<std::string>(type)) {
+    if (spec.choices.empty()) return "a string";
+    std::string text;
+    for (const auto choice : spec.choices) {
+      text += (text.empty() ? "" : ", ") + text_of(std::string(choice));
+    }
+    return spec.choices.size() == 1 ? text : "one of " + text;
+  }
+  return "a list with a string or a list of strings for each shard, none of them empty";
+}
+
+std::string to_text(const key_value& value) {
+  return std::visit([](const auto& v) { return text_of(v); }, value);
+}
+
+std::string to_text(const key_condition& condition) {
+  const bool quoted = std::holds_alternative<std::string>(find_key(condition.key)->default_value());
+  std::string text;
+  for (const auto value : condition.values) {
+    text += text.empty() ? fmt::format("{} = ", condition.key) : " or ";
+    text += quoted ? text_of(std::string(value)) : std::string(value);
+  }
+  return text;
+}
+
+std::vector<std::string> key_names() {
+  std::vector<std::string> names;
+  for (const auto& spec : keys()) names.emplace_back(spec.name);
+  return names;
+}
+
+std::string describe_keys_markdown() {
+  std::string text =
+      "# Configuration\n"
+      "\n"
+      "A run is described by a TOML file. Every key is also an option, which overrides the file:\n"
+      "`--run.seed 7`, `--workers.seconds_per_step \"[0.5, 1.0]\"`. Nothing is silently ignored:\n"
+      "unknown keys, values out of range, contradictions and settings that the chosen method does\n"
+      "not use are errors; a setting of the file that an option put out of use is reported.\n"
+      "\n"
+      "Keys of scope *run* hold for the whole run; those of scope *node* are each machine's own.\n"
+      "This page is made from `config/schema.cpp`.\n";
+  std::string_view section;
+  for (const auto& spec : keys()) {
+    if (spec.section() != section) {
+      section = spec.section();
+      text += fmt::format(
+          "\n## {}\n\n| Key | Default | Allowed | Scope | Meaning |\n|---|---|---|---|---|\n",
+          section);
+    }
+    text +=
+        fmt::format("| `{}` | `{}` | {} | {} | {} |\n", spec.name, to_text(spec.default_value()),
+                    allowed_values(spec), spec.scope == key_scope::run ? "run" : "node",
+                    plain_markdown(full_help(spec)));
+  }
+  return text;
+}
+
+std::string describe_keys_text() {
+  std::string text;
+  std::string_view section;
+  for (const auto& spec : keys()) {
+    if (spec.section() != section) {
+      section = spec.section();
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    text += fmt::format("  --{} {}\n", spec.name, to_text(spec.default_value()));
+    text += wrap(full_help(spec) + " Takes " + allowed_values(spec) + ".", 6, 100);
+  }
+  return text;
+}
+
+}  // namespace rubato

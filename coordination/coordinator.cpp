@@ -1,0 +1,300 @@
+#include "coordination/coordinator.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace rubato {
+namespace {
+
+/// The part of a round's compute time that has passed.
+run_time computed_by(run_time now, const assignment& work) {
+  const run_time begun = work.assigned_at + work.timing.download;
+  return std::clamp(now - begun, run_time{0}, work.timing.compute);
+}
+
+}  // namespace
+
+std::string_view to_string(fate f) {
+  switch (f) {
+    case fate::applied:
+      return "applied";
+    case fate::duplicate:
+      return "duplicate";
+    case fate::unknown_worker:
+      return "unknown_worker";
+    case fate::stale_incarnation:
+      return "stale_incarnation";
+    case fate::not_assigned:
+      return "not_assigned";
+    case fate::wrong_base:
+      return "wrong_base";
+    case fate::wrong_size:
+      return "wrong_size";
+    case fate::not_finite:
+      return "not_finite";
+    case fate::abandoned:
+      return "abandoned";
+    case fate::run_ended:
+      return "run_ended";
+  }
+  return "?";
+}
+
+coordinator::coordinator(const config& c, setting s)
+    : config_(c),
+      setting_(std::move(s)),
+      shards_(setting_.shard_weights),
+      quota_(c.quota),
+      tempo_(c) {}
+
+// -- events
+// -----------------------------------------------------------------------------------------
+
+action_list coordinator::worker_joined(run_time now, worker_id worker) {
+  action_list out;
+  if (finished_) return out;
+  auto& state = workers_[worker];
+  abandon(now, state, fate::abandoned, out);
+  state.live = true;
+  state.incarnation += 1;
+  state.next_sequence = 0;
+  quota_.add(worker, tempo_.pace(worker));
+  idle_.insert(worker);
+  // With nobody at work there is no window or round to wait for; otherwise, in asynchronous runs,
+  // a newcomer need not wait unless others already do.
+  if (!window_end_ && (outstanding_ == 0 || !sync())) window_end_ = now;
+  if (version_ == 0 && next_evaluation_ == 0) {
+    out.push_back(evaluate_action{0});
+    next_evaluation_ = config_.evaluate.every_local_steps;
+  }
+  return out;
+}
+
+action_list coordinator::worker_lost(run_time now, worker_id worker) {
+  action_list out;
+  const auto it = workers_.find(worker);
+  if (finished_ || it == workers_.end() || !it->second.live) return out;
+  abandon(now, it->second, fate::abandoned, out);
+  it->second.live = false;
+  idle_.erase(worker);
+  quota_.remove(worker);
+  update_window(now);
+  return out;
+}
+
+action_list coordinator::update_arrived(run_time now, const arrival& update) {
+  action_list out;
+  if (finished_) return out;
+  const auto reason = refusal(update);
+  const auto it = workers_.find(update.id.worker);
+  if (it == workers_.end() || !it->second.outstanding || it->second.outstanding->id != update.id) {
+    // Not the answer to an open assignment: nothing changes but the count.
+    settle(now, {.id = update.id, .base_version = update.base_version}, update, *reason, out);
+    return out;
+  }
+  auto& state = it->second;
+  held_update held{take_outstanding(state), update};
+  local_steps_ += held.work.steps;
+  state.totals.rounds += 1;
+  state.totals.local_steps += held.work.steps;
+  state.totals.compute_time += update.compute_time;
+  idle_.insert(update.id.worker);
+  if (reason) {
+    shards_.refund(held.work.shard, held.work.steps);
+    settle(now, held.work, update, *reason, out);
+  } else {
+    quota_.observe(update.id.worker, held.work.steps, update.compute_time);
+    if (sync()) {
+      round_.emplace(update.id.worker, std::move(held));
+    } else {
+      apply({std::move(held)}, now, out);
+    }
+  }
+  if (!sync() && check_budget(now, out)) return out;
+  update_window(now);
+  return out;
+}
+
+action_list coordinator::tick(run_time now) {
+  action_list out;
+  if (finished_ || !window_end_ || now < *window_end_) return out;
+  window_end_.reset();
+  if (!round_.empty()) {
+    std::vector<held_update> updates;
+    for (auto& [worker, held] : std::exchange(round_, {})) updates.push_back(std::move(held));
+    apply(std::move(updates), now, out);
+  }
+  if (check_budget(now, out)) return out;
+  assign_idle(now, out);
+  return out;
+}
+
+action_list coordinator::stop(run_time now) {
+  action_list out;
+  if (!finished_) finish(now, true, out);
+  return out;
+}
+
+// -- state
+// ------------------------------------------------------------------------------------------
+
+std::uint64_t coordinator::count(fate f) const {
+  const auto it = fates_.find(f);
+  return it == fates_.end() ? 0 : it->second;
+}
+
+std::vector<worker_totals> coordinator::totals(run_time now) const {
+  std::vector<worker_totals> result(static_cast<std::size_t>(config_.workers.count));
+  for (const auto& [worker, state] : workers_) {
+    result[worker] = state.totals;
+    if (state.outstanding) result[worker].compute_time += computed_by(now, *state.outstanding);
+  }
+  return result;
+}
+
+// -- decisions
+// --------------------------------------------------------------------------------------
+
+/// Why an update must not be applied; empty when it may.
+std::optional<fate> coordinator::refusal(const arrival& update) const {
+  const auto it = workers_.find(update.id.worker);
+  if (it == workers_.end()) return fate::unknown_worker;
+  const auto& state = it->second;
+  if (!state.live || update.id.incarnation != state.incarnation) return fate::stale_incarnation;
+  if (update.id.sequence >= state.next_sequence) return fate::not_assigned;
+  if (!state.outstanding || update.id.sequence != state.outstanding->id.sequence) {
+    return fate::duplicate;
+  }
+  if (update.base_version != state.outstanding->base_version) return fate::wrong_base;
+  if (update.elements != setting_.elements) return fate::wrong_size;
+  if (!update.finite || !std::isfinite(update.norm)) return fate::not_finite;
+  return std::nullopt;
+}
+
+void coordinator::settle(run_time now, const assignment& work, const arrival& update, fate what,
+                         action_list& out) {
+  fates_[what] += 1;
+  update_record record;
+  record.work = work;
+  record.update = update;
+  record.what = what;
+  record.version = version_;
+  record.staleness = version_ - std::min(version_, work.base_version);
+  record.tokens = work.steps * setting_.tokens_per_step;
+  record.settled_at = now;
+  out.push_back(settle_action{record});
+}
+
+/// One step of the outer optimizer on these updates, and their fate.
+void coordinator::apply(std::vector<held_update> updates, run_time now, action_list& out) {
+  apply_action step;
+  for (const auto& held : updates) {
+    step.updates.push_back(held.update.id);
+    step.weights.push_back(1.0);
+  }
+  const std::uint64_t before = version_++;
+  step.version = version_;
+  out.push_back(std::move(step));
+  for (const auto& held : updates) {
+    settle(now, held.work, held.update, fate::applied, out);
+    auto& record = std::get<settle_action>(out.back()).record;
+    record.staleness = before - held.work.base_version;
+    record.weight = 1.0;
+  }
+  if (local_steps_ >= next_evaluation_) {
+    const std::int64_t every = config_.evaluate.every_local_steps;
+    next_evaluation_ = (local_steps_ / every + 1) * every;
+    out.push_back(evaluate_action{version_});
+  }
+}
+
+assignment coordinator::take_outstanding(worker_state& worker) {
+  outstanding_ -= 1;
+  return *std::exchange(worker.outstanding, std::nullopt);
+}
+
+/// A round will not come in: its worker was lost, or the run ended.
+void coordinator::abandon(run_time now, worker_state& worker, fate what, action_list& out) {
+  if (!worker.outstanding) return;
+  const assignment work = take_outstanding(worker);
+  worker.totals.compute_time += computed_by(now, work);
+  shards_.refund(work.shard, work.steps);
+  settle(now, work, {.id = work.id, .base_version = work.base_version}, what, out);
+}
+
+/// Async: opens at the first arrival and closes after the grace period, or as soon as nobody is
+/// left to wait for. Sync: closes when all (or a quorum) have arrived.
+void coordinator::update_window(run_time now) {
+  if (idle_.empty()) {
+    window_end_.reset();
+    return;
+  }
+  if (sync()) {
+    const auto quorum = static_cast<std::size_t>(config_.window.quorum);
+    if (outstanding_ == 0 || (quorum > 0 && round_.size() >= quorum)) window_end_ = now;
+    return;
+  }
+  if (!window_end_) {
+    window_end_ = now + run_time(std::llround(config_.window.grace_seconds * 1e9));
+  }
+  if (outstanding_ == 0) window_end_ = std::min(*window_end_, now);
+}
+
+void coordinator::assign_idle(run_time now, action_list& out) {
+  for (const auto worker : std::exchange(idle_, {})) {
+    out.push_back(assign_action{make_assignment(now, worker)});
+  }
+}
+
+assignment coordinator::make_assignment(run_time now, worker_id worker) {
+  auto& state = workers_.at(worker);
+  assignment work;
+  work.id = {worker, state.incarnation, state.next_sequence++};
+  work.base_version = version_;
+  work.steps = quota_.steps(worker);
+  if (config_.data.shard_sampling == "fixed") {
+    work.shard = static_cast<shard_id>(worker % shards_.size());
+  } else {
+    random_generator random(static_cast<std::uint64_t>(config_.run.seed),
+                            random_stream::shard_choice, {assignments_});
+    work.shard = shards_.draw(random);
+  }
+  assignments_ += 1;
+  work.data_position = shards_.reserve(work.shard, work.steps);
+  if (sync()) {
+    // One schedule for all: it advances by the mean of the steps that a round took.
+    const auto workers = config_.workers.count;
+    work.rates =
+        make_schedule(config_.inner, config_.run.local_steps, 1.0 / static_cast<double>(workers));
+    work.rates.start = local_steps_ / workers;
+  } else {
+    work.rates = make_schedule(config_.inner, config_.run.local_steps, shards_.share(work.shard));
+    work.rates.start = static_cast<std::int64_t>(work.data_position);
+  }
+  work.assigned_at = now;
+  work.timing = tempo_.round(work.id, work.steps, setting_.update_bytes, setting_.update_bytes);
+  state.outstanding = work;
+  outstanding_ += 1;
+  return work;
+}
+
+bool coordinator::check_budget(run_time now, action_list& out) {
+  if (local_steps_ < config_.run.local_steps) return false;
+  finish(now, false, out);
+  return true;
+}
+
+void coordinator::finish(run_time now, bool interrupted, action_list& out) {
+  finished_ = true;
+  window_end_.reset();
+  for (auto& [worker, held] : std::exchange(round_, {})) {
+    settle(now, held.work, held.update, fate::run_ended, out);
+  }
+  for (auto& [worker, state] : workers_) {
+    abandon(now, state, fate::run_ended, out);
+  }
+  out.push_back(finish_action{interrupted});
+}
+
+}  // namespace rubato

@@ -1,0 +1,161 @@
+// The coordinator: every decision of a run, as a state machine. It takes events (a worker joined or
+// was lost, an update arrived, the window ended) and returns actions for the server to carry out.
+// It knows no actors, no tensors and no real clock: whoever calls says what time it is.
+//
+//   arrival -> admission -> window -> weight -> (merge, by the server) -> ledger -> assignment
+//
+// Asynchronous (Liu et al. 2024, Algs. 2, 4, 5): an update is applied when it arrives; the window
+// only delays the next assignment of those who arrived, so that they restart together.
+// Synchronous (DiLoCo, Alg. 1): updates wait for the end of the round, then count as one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "coordination/quota.hpp"
+#include "coordination/schedule.hpp"
+#include "coordination/shards.hpp"
+#include "coordination/tempo.hpp"
+#include "coordination/types.hpp"
+
+namespace rubato {
+
+/// Give a worker its next round.
+struct assign_action {
+  assignment work;
+};
+
+/// Make version `version` from the current one: the outer optimizer on the weighted mean of these
+/// updates, added in this order (one update alone is taken as it is, times its weight).
+struct apply_action {
+  std::vector<update_id> updates;  // ascending
+  std::vector<double> weights;
+  std::uint64_t version;
+};
+
+/// The fate of an update is decided: log it, tell its worker, drop its payload.
+struct settle_action {
+  update_record record;
+};
+
+/// Evaluate the current version.
+struct evaluate_action {
+  std::uint64_t version;
+};
+
+/// The run is over: the budget is used up, or stop() was called.
+struct finish_action {
+  bool interrupted;
+};
+
+using action =
+    std::variant<assign_action, apply_action, settle_action, evaluate_action, finish_action>;
+using action_list = std::vector<action>;
+
+/// What a worker has done so far.
+struct worker_totals {
+  std::uint64_t rounds = 0;
+  std::int64_t local_steps = 0;
+  run_time compute_time{0};
+};
+
+class coordinator {
+ public:
+  /// The facts about model and data that decisions depend on.
+  struct setting {
+    std::vector<double> shard_weights;  // one a shard, see data.shard_weights
+    std::uint64_t elements = 0;         // floats of an update
+    std::uint64_t update_bytes = 0;     // of an encoded update, for the link's time
+    std::int64_t tokens_per_step = 0;
+  };
+
+  coordinator(const config& c, setting s);
+
+  // -- events; `now` never goes backwards. Each returns what is to be done, in order. ------------
+
+  /// Gives the worker a fresh incarnation and, when the open window closes, work. A worker that is
+  /// there already is fenced: its round counts as lost.
+  action_list worker_joined(run_time now, worker_id worker);
+
+  /// The worker is gone: its round is abandoned, later messages from this incarnation are refused.
+  action_list worker_lost(run_time now, worker_id worker);
+
+  /// An update has come in. Its fate is `applied` at once (async), at the end of the round (sync),
+  /// or one of the reasons to refuse it, checked in the order of `fate`.
+  action_list update_arrived(run_time now, const arrival& update);
+
+  /// Time has come to window_end().
+  action_list tick(run_time now);
+
+  /// End the run early; rounds in flight get the fate run_ended.
+  action_list stop(run_time now);
+
+  // -- state ------------------------------------------------------------------------------------
+
+  /// When tick() must be called, if nothing else happens before.
+  std::optional<run_time> window_end() const { return window_end_; }
+  bool finished() const { return finished_; }
+  /// Changes of the parameters so far.
+  std::uint64_t version() const { return version_; }
+  /// Local steps of arrived updates, applied or not: the budget and the x-axis.
+  std::int64_t local_steps() const { return local_steps_; }
+  std::int64_t tokens() const { return local_steps_ * setting_.tokens_per_step; }
+  std::uint64_t count(fate f) const;
+  /// Current incarnation of a worker; it must have joined.
+  std::uint32_t incarnation(worker_id worker) const { return workers_.at(worker).incarnation; }
+  /// Steps the worker would get now.
+  std::uint32_t quota(worker_id worker) const { return quota_.steps(worker); }
+  /// One for each worker of the config, with the part of an unfinished round done by `now`.
+  std::vector<worker_totals> totals(run_time now) const;
+
+ private:
+  struct worker_state {
+    std::uint32_t incarnation = 0;
+    bool live = false;
+    std::uint64_t next_sequence = 0;
+    std::optional<assignment> outstanding;  // given out, not arrived
+    worker_totals totals;
+  };
+
+  struct held_update {  // arrived and admitted
+    assignment work;
+    arrival update;
+  };
+
+  bool sync() const { return config_.outer.mode == "sync"; }
+  std::optional<fate> refusal(const arrival& update) const;
+  void settle(run_time now, const assignment& work, const arrival& update, fate what,
+              action_list& out);
+  void apply(std::vector<held_update> updates, run_time now, action_list& out);
+  assignment take_outstanding(worker_state& worker);
+  void abandon(run_time now, worker_state& worker, fate what, action_list& out);
+  void update_window(run_time now);
+  void assign_idle(run_time now, action_list& out);
+  assignment make_assignment(run_time now, worker_id worker);
+  bool check_budget(run_time now, action_list& out);
+  void finish(run_time now, bool interrupted, action_list& out);
+
+  config config_;
+  setting setting_;
+  shard_pool shards_;
+  quota_policy quota_;
+  tempo tempo_;
+  std::map<worker_id, worker_state> workers_;
+  std::set<worker_id> idle_;                // live, without work, wait for the window's end
+  std::size_t outstanding_ = 0;             // live workers with work
+  std::map<worker_id, held_update> round_;  // sync: this round's arrivals, by worker id
+  std::optional<run_time> window_end_;
+  std::uint64_t version_ = 0;
+  std::uint64_t assignments_ = 0;
+  std::int64_t local_steps_ = 0;
+  std::int64_t next_evaluation_ = 0;
+  std::map<fate, std::uint64_t> fates_;
+  bool finished_ = false;
+};
+
+}  // namespace rubato

@@ -1,0 +1,56 @@
+#include "coordination/quota.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rubato {
+namespace {
+
+// Weight of the newest round in the running estimate of a pace.
+constexpr double newest = 0.5;
+constexpr std::int64_t probe_steps = 5;
+
+}  // namespace
+
+quota_policy::quota_policy(const config::quota_section& quota)
+    : adaptive_(quota.policy == "dylu"),
+      measured_(quota.speeds == "measured"),
+      local_steps_(quota.local_steps) {}
+
+void quota_policy::add(worker_id worker, run_time pace) {
+  remove(worker);
+  pace_[worker] = 0.0;
+  if (!measured_ && pace.count() > 0) set_pace(worker, static_cast<double>(pace.count()));
+}
+
+void quota_policy::remove(worker_id worker) {
+  const auto it = pace_.find(worker);
+  if (it == pace_.end()) return;
+  if (it->second > 0.0) known_.erase(known_.find(it->second));
+  pace_.erase(it);
+}
+
+void quota_policy::observe(worker_id worker, std::uint32_t steps, run_time compute_time) {
+  const auto it = pace_.find(worker);
+  if (!measured_ || it == pace_.end() || steps == 0 || compute_time.count() <= 0) return;
+  const double pace = static_cast<double>(compute_time.count()) / steps;
+  // In this form a constant pace stays the same number, bit for bit.
+  set_pace(worker, it->second > 0.0 ? it->second + newest * (pace - it->second) : pace);
+}
+
+std::uint32_t quota_policy::steps(worker_id worker) const {
+  if (!adaptive_) return static_cast<std::uint32_t>(local_steps_);
+  const double pace = pace_.at(worker);
+  if (pace <= 0.0) return static_cast<std::uint32_t>(std::min(local_steps_, probe_steps));
+  const double steps = std::floor(static_cast<double>(local_steps_) * *known_.begin() / pace);
+  return static_cast<std::uint32_t>(std::max(1.0, steps));
+}
+
+void quota_policy::set_pace(worker_id worker, double pace) {
+  auto& current = pace_.at(worker);
+  if (current > 0.0) known_.erase(known_.find(current));
+  current = pace;
+  known_.insert(pace);
+}
+
+}  // namespace rubato

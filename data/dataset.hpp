@@ -1,0 +1,80 @@
+// What training needs of a data set: shards, their sizes, and any batch by its exact position.
+// A data set is immutable after construction and has no cursor, so it is shared by all threads and
+// a round can start anywhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace rubato {
+
+/// A batch of token windows, row-major: `examples` rows of `length + 1` tokens each; the model
+/// reads the first `length` of a row and predicts the last `length`.
+struct batch {
+  std::int64_t examples = 0;
+  std::int64_t length = 0;
+  std::vector<std::int32_t> tokens;
+};
+
+/// What a shard consists of, for people.
+struct shard_info {
+  std::string name;              // short, different for each shard
+  std::uint64_t files = 0;       // found, duplicates included
+  std::uint64_t duplicates = 0;  // of these, left out as copies or near-copies
+  std::uint64_t training_bytes = 0;
+  std::uint64_t held_out_bytes = 0;
+};
+
+/// A simple model to compare a trained one with, measured on the same held-out batches.
+struct baseline {
+  std::string name;
+  double bits_per_byte = 0;
+};
+
+class dataset {
+ public:
+  virtual ~dataset() = default;
+
+  /// Number of shards, at least 1.
+  virtual std::size_t shards() const = 0;
+
+  /// What is in a shard.
+  virtual shard_info info(std::size_t shard) const = 0;
+
+  /// |D_i|: the amount of training data in a shard, in data points (for text: bytes).
+  virtual std::uint64_t shard_size(std::size_t shard) const = 0;
+
+  /// Number of distinct tokens (256 for bytes).
+  virtual std::int64_t vocabulary() const = 0;
+
+  /// Bytes of text that a token stands for, on average (1 for bytes): turns the loss of a token
+  /// into bits per byte.
+  virtual double bytes_per_token() const = 0;
+
+  /// Tokens that one batch trains on (examples * length).
+  virtual std::int64_t tokens_per_batch() const = 0;
+
+  /// The batch at `position` of the shard's endless sample sequence: a pure function of
+  /// (seed, shard, position). Thread-safe. Throws run_error if the data cannot be read.
+  virtual batch training_batch(std::size_t shard, std::uint64_t position) const = 0;
+
+  /// The fixed held-out batches of a shard, the same for every method and seed of the *run*
+  /// that has the same data options. Thread-safe.
+  virtual const std::vector<batch>& held_out(std::size_t shard) const = 0;
+
+  /// Trains the simple models that suit this kind of data on all shards and measures them on the
+  /// held-out batches, with shards weighted as data.shard_weights says. Empty where there are
+  /// none. May take a second; call it once.
+  virtual std::vector<baseline> baselines() const = 0;
+};
+
+/// Loads the data set that data.kind names, ready to train on.
+/// Throws usage_error if the data cannot be used: missing, empty, unreadable or too short.
+std::unique_ptr<dataset> make_dataset(const config& c);
+
+}  // namespace rubato

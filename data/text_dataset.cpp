@@ -1,0 +1,265 @@
+#include "data/text_dataset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+#include "config/random.hpp"
+#include "data/near_duplicates.hpp"
+#include "data/ngram.hpp"
+#include "data/text_files.hpp"
+
+namespace rubato {
+namespace {
+
+struct document {
+  std::uint64_t hash = 0;  // of the text; also the order in which documents are held out
+  std::string text;
+
+  /// Bytes it takes in a shard's text, with the zero byte after it.
+  std::uint64_t size() const { return text.size() + 1; }
+};
+
+using documents = std::vector<document>;
+
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t fnv = 0xcbf29ce484222325ULL;  // FNV-1a
+  for (const unsigned char byte : text) fnv = (fnv ^ byte) * 0x100000001b3ULL;
+  // Seed 0 rather than the run's: runs with different seeds must share their held-out text.
+  return random_generator(0, random_stream::held_out_split, {fnv})();
+}
+
+documents read_documents(const std::vector<std::string>& entries, std::size_t shard) {
+  documents result;
+  for (const auto& path : find_files(entries, shard)) {
+    auto text = read_file(path, shard);
+    const auto hash = hash_of(text);
+    result.push_back({hash, std::move(text)});
+  }
+  return result;
+}
+
+// Takes the near-duplicates out of all shards. Longest first, so that the fullest of similar
+// documents stays.
+void leave_out_near_duplicates(std::vector<documents>& shards) {
+  struct candidate {
+    std::size_t shard;
+    document* doc;
+  };
+  std::vector<candidate> candidates;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    for (auto& doc : shards[i]) candidates.push_back({i, &doc});
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const candidate& a, const candidate& b) {
+    return std::make_tuple(b.doc->size(), a.doc->hash, a.shard) <
+           std::make_tuple(a.doc->size(), b.doc->hash, b.shard);
+  });
+  near_duplicate_filter filter;
+  for (const auto& c : candidates) {
+    if (!filter.pass(c.doc->text)) c.doc->text.clear();
+  }
+  for (auto& docs : shards) {
+    docs.erase(std::remove_if(docs.begin(), docs.end(),
+                              [](const document& doc) { return doc.text.empty(); }),
+               docs.end());
+  }
+}
+
+struct parts {
+  std::string training;
+  std::string held_out;
+};
+
+// Goes through the documents in the order of their hashes and holds out each that brings the
+// held-out bytes nearer to `share` of all (or, if none does, the shortest), but never the last that
+// is left to train on. There are at least two documents.
+parts split(documents docs, double share) {
+  std::sort(docs.begin(), docs.end(),
+            [](const document& a, const document& b) { return a.hash < b.hash; });
+  double total = 0;
+  for (const auto& doc : docs) total += static_cast<double>(doc.size());
+  const double target = share * total;
+
+  std::vector<bool> is_held_out(docs.size(), false);
+  std::size_t to_train_on = docs.size();
+  double taken = 0;
+  for (std::size_t i = 0; i < docs.size() && to_train_on > 1; ++i) {
+    const double with_it = taken + static_cast<double>(docs[i].size());
+    if (std::abs(target - with_it) < std::abs(target - taken)) {
+      is_held_out[i] = true;
+      --to_train_on;
+      taken = with_it;
+    }
+  }
+  if (to_train_on == docs.size()) {
+    const auto shortest =
+        std::min_element(docs.begin(), docs.end(),
+                         [](const document& a, const document& b) { return a.size() < b.size(); });
+    is_held_out[shortest - docs.begin()] = true;
+  }
+
+  parts result;
+  result.training.reserve(static_cast<std::size_t>(total));
+  for (std::size_t i = 0; i < docs.size(); ++i) {
+    auto& part = is_held_out[i] ? result.held_out : result.training;
+    part += docs[i].text;
+    part += '\0';
+    std::string().swap(docs[i].text);  // so that the text is held once, not twice
+  }
+  return result;
+}
+
+// Appends the `length + 1` bytes from `start` on, going round at the end of the text.
+void append_window(std::string_view text, std::uint64_t start, std::int64_t length,
+                   std::vector<std::int32_t>& tokens) {
+  for (std::int64_t i = 0; i <= length; ++i) {
+    tokens.push_back(static_cast<unsigned char>(text[start]));
+    if (++start == text.size()) start = 0;
+  }
+}
+
+std::vector<batch> held_out_batches(std::string_view text, const config& c) {
+  const auto length = c.model.sequence_length;
+  const auto available = (static_cast<std::int64_t>(text.size()) - 1) / length;
+  auto count = std::min(available, c.evaluate.batches * c.data.batch_size);
+  if (count > c.data.batch_size) count -= count % c.data.batch_size;
+  std::vector<batch> batches;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (i % c.data.batch_size == 0) batches.push_back({0, length, {}});
+    append_window(text, i * available / count * length, length, batches.back().tokens);
+    ++batches.back().examples;
+  }
+  return batches;
+}
+
+// Where `index` < `size` goes in a pseudo-random permutation of 0 ... size-1, one for each
+// (seed, shard, epoch), without ever storing it: a Feistel network on the next power of 4, applied
+// until the result is in range again.
+std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t seed,
+                       std::uint64_t shard, std::uint64_t epoch) {
+  constexpr std::uint64_t rounds = 4;
+  const int half = (std::bit_width(size - 1) + 1) / 2;
+  const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
+  do {
+    std::uint64_t left = index >> half;
+    std::uint64_t right = index & mask;
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+      random_generator random(seed, random_stream::training_samples, {shard, epoch, round, right});
+      left = std::exchange(right, left ^ (random() & mask));
+    }
+    index = left << half | right;
+  } while (index >= size);
+  return index;
+}
+
+}  // namespace
+
+text_dataset::text_dataset(const config& c)
+    : seed_(static_cast<std::uint64_t>(c.run.seed)),
+      batch_size_(c.data.batch_size),
+      length_(c.model.sequence_length),
+      equal_weights_(c.data.shard_weights == "equal") {
+  const auto& paths = c.data.paths;
+  if (paths.empty()) {
+    throw usage_error("data.paths is empty; give one list of files, folders or patterns a shard");
+  }
+  std::vector<documents> found;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    found.push_back(read_documents(paths[i], i));
+    auto name = shard_name(paths[i], i);
+    if (std::any_of(shards_.begin(), shards_.end(),
+                    [&](const shard_data& other) { return other.info.name == name; })) {
+      name += fmt::format(" ({})", i);
+    }
+    auto& shard = shards_.emplace_back();
+    shard.info.name = std::move(name);
+    shard.info.files = found.back().size();
+  }
+  if (c.data.deduplicate) leave_out_near_duplicates(found);
+
+  const auto needed = static_cast<std::uint64_t>(length_) + 1;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    auto& info = shards_[i].info;
+    const auto kept = found[i].size();
+    info.duplicates = info.files - kept;
+    if (kept < 2) {
+      throw paths_error(
+          i, info.duplicates == 0
+                 ? std::string("there is only one file, but at least 2 are needed, as whole files "
+                               "are held out; add files or split it into parts")
+                 : fmt::format("{} of {} files are near-duplicates of others in this or another "
+                               "shard, but at least 2 must be left; add files or set "
+                               "data.deduplicate = false",
+                               info.duplicates, info.files));
+    }
+    auto [training, held_out] = split(std::move(found[i]), c.data.held_out);
+    info.training_bytes = training.size();
+    info.held_out_bytes = held_out.size();
+    const auto too_short = [&](std::string_view part, std::uint64_t bytes, std::string_view how) {
+      return paths_error(i, fmt::format("the {} text has {} bytes, but one sequence takes {} "
+                                        "(model.sequence_length + 1); add files, or set {} or "
+                                        "model.sequence_length lower",
+                                        part, bytes, needed, how));
+    };
+    if (training.size() < needed) {
+      throw too_short("training", training.size(), "data.held_out");
+    }
+    if (held_out.size() < needed) {
+      throw too_short("held-out", held_out.size(), "data.held_out higher");
+    }
+    shards_[i].held_out = held_out_batches(held_out, c);
+    shards_[i].training = std::move(training);
+  }
+}
+
+std::uint64_t text_dataset::shard_size(std::size_t shard) const {
+  return shards_.at(shard).training.size();
+}
+
+batch text_dataset::training_batch(std::size_t shard, std::uint64_t position) const {
+  const std::string_view text = training_text(shard);
+  const auto windows = text.size() / static_cast<std::uint64_t>(length_);
+  batch result{batch_size_, length_, {}};
+  result.tokens.reserve(static_cast<std::size_t>(batch_size_ * (length_ + 1)));
+  for (std::int64_t row = 0; row < batch_size_; ++row) {
+    const auto sample = position * static_cast<std::uint64_t>(batch_size_) + row;
+    const auto epoch = sample / windows;
+    const auto window = permuted(sample % windows, windows, seed_, shard, epoch);
+    random_generator random(seed_, random_stream::training_samples, {shard, epoch});
+    const auto start = (random.below(text.size()) + window * length_) % text.size();
+    append_window(text, start, length_, result.tokens);
+  }
+  return result;
+}
+
+const std::vector<batch>& text_dataset::held_out(std::size_t shard) const {
+  return shards_.at(shard).held_out;
+}
+
+std::vector<baseline> text_dataset::baselines() const {
+  double total = 0;
+  for (const auto& shard : shards_) total += static_cast<double>(shard.training.size());
+  const auto count = static_cast<double>(shards_.size());
+  byte_ngram model;
+  for (const auto& shard : shards_) {
+    // Equal weights: the counts of each shard are scaled to the mean size of a shard.
+    const auto size = static_cast<double>(shard.training.size());
+    model.learn(shard.training, equal_weights_ ? total / count / size : 1.0);
+  }
+  const auto measure = [&](std::size_t context) {
+    double mean = 0;
+    for (const auto& shard : shards_) {
+      const auto size = static_cast<double>(shard.training.size());
+      const double weight = equal_weights_ ? 1.0 / count : size / total;
+      mean += weight * bits_per_byte(model, shard.held_out, context);
+    }
+    return mean;
+  };
+  return {{"unigram", measure(0)}, {"order-2", measure(2)}};
+}
+
+}  // namespace rubato

@@ -1,0 +1,180 @@
+// Messages between actors of one process. They carry pointers: to parameters, to batches, to
+// records; whoever receives one may read what it points to for as long as it likes, and nobody
+// writes to it any more. Not for the network: a pointer sent to another process arrives empty.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "coordination/types.hpp"
+#include "data/dataset.hpp"
+#include "messages/caf.hpp"
+#include "monitoring/observer.hpp"
+#include "optim/parameter_buffer.hpp"
+
+namespace rubato {
+
+// -- server <-> node, worker
+// ------------------------------------------------------------------------
+
+/// Server to node, node to worker: a round to do.
+struct assign_round {
+  assignment work;
+  version_ptr base;
+};
+
+/// What a finished round brings back.
+struct submission {
+  arrival update;
+  version_ptr delta;  // theta_base - theta_end
+};
+
+/// Worker to server. A worker has at most one that is not settled.
+struct submit_update {
+  std::shared_ptr<const submission> content;
+};
+
+/// Server to node, node to worker: the fate of a round; the worker may forget its update.
+struct update_settled {
+  update_id id;
+  fate what;
+};
+
+// -- node <-> lane
+// ----------------------------------------------------------------------------------
+
+/// A worker's optimizer state, opaque to everyone but the lane that runs its round.
+struct inner_state;
+using inner_state_ptr = std::shared_ptr<inner_state>;
+
+/// Worker to node: this round may run. Node to lane: run it.
+struct run_round {
+  assignment work;
+  version_ptr base;
+  inner_state_ptr inner;
+};
+
+/// Lane to node, node to worker: the round is done and the lane is free.
+struct round_finished {
+  std::uint32_t lane;  // its index in the node
+  std::shared_ptr<const submission> content;
+};
+
+/// Lane to itself: take the next step, if its batch is there.
+struct take_step {};
+
+// -- lane <-> data loader
+// ---------------------------------------------------------------------------
+
+/// Lane to loader: send the batches of this round, a few ahead of the steps.
+struct open_batches {
+  update_id round;
+  shard_id shard;
+  std::uint64_t position;
+  std::uint32_t count;
+};
+
+/// Loader to lane: the batches of a round come in order.
+struct batch_ready {
+  update_id round;
+  std::shared_ptr<const batch> content;
+};
+
+/// Lane to loader: one batch was used up, there is room for another.
+struct batch_taken {
+  update_id round;
+};
+
+// -- server <-> evaluator, recorder
+// -----------------------------------------------------------------
+
+/// Server to evaluator; `context` has everything but the results.
+struct evaluate_version {
+  version_ptr parameters;
+  std::shared_ptr<const evaluation> context;
+};
+
+/// Evaluator to server, server to recorder.
+struct version_evaluated {
+  std::shared_ptr<const evaluation> result;
+};
+
+/// An update's record and what only the server knows of it.
+struct settled_update {
+  update_record record;
+  double cosine_to_momentum = 0.0;  // NaN where there is no momentum
+};
+
+/// Server to recorder.
+struct record_update {
+  std::shared_ptr<const settled_update> content;
+};
+
+/// Server to recorder: the run is over; write the last files.
+struct record_end {
+  version_ptr parameters;
+  std::shared_ptr<const run_summary> summary;
+};
+
+/// Recorder to server: everything is on the disk.
+struct recording_finished {};
+
+// -- node, outside -> server
+// ------------------------------------------------------------------------------
+
+/// Node to server: these workers take part, reached through this node.
+struct join_run {
+  caf::strong_actor_ptr node;  // a node_actor
+  std::vector<worker_id> workers;
+};
+
+/// From outside: end the run cleanly.
+struct stop_run {};
+
+}  // namespace rubato
+
+CAF_BEGIN_TYPE_ID_BLOCK(rubato_local, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(rubato_local, (rubato::assign_round))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::submit_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::update_settled))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::run_round))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::round_finished))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::take_step))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::open_batches))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_ready))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_taken))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::evaluate_version))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::version_evaluated))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::record_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::record_end))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::recording_finished))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::join_run))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::stop_run))
+CAF_END_TYPE_ID_BLOCK(rubato_local)
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::assign_round)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::submit_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::update_settled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_round)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_finished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::take_step)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::open_batches)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_taken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::evaluate_version)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::version_evaluated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_end)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::recording_finished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::join_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::stop_run)
+
+namespace rubato {
+
+/// Makes the messages known to CAF; must run before the first actor system's configuration is made.
+inline void initialize_messages() {
+  initialize_messages<caf::id_block::rubato_local>();
+}
+
+}  // namespace rubato

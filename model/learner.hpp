@@ -1,0 +1,60 @@
+// What a lane needs of a model: parameters in one flat buffer, a gradient in another, and a loss.
+// This header includes no LibTorch, so that actors can use it; learner.cpp does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "config/config.hpp"
+#include "data/dataset.hpp"
+#include "optim/parameter_buffer.hpp"
+
+namespace rubato {
+
+/// Sums over a set of held-out batches; add up sums of several calls, then divide.
+struct evaluation_sums {
+  double loss = 0.0;         // sum of -ln p over targets, in nats
+  std::int64_t targets = 0;  // predicted tokens
+  std::int64_t correct = 0;  // targets whose most likely prediction was right
+};
+
+/// A network with its own parameter and gradient buffers. Used by the thread that made it alone;
+/// each lane and the evaluator own one. Results are a function of parameters and batch, bit for
+/// bit, whatever the learner or thread (on one machine, with one LibTorch thread).
+class learner {
+ public:
+  virtual ~learner() = default;
+
+  virtual const parameter_layout& layout() const = 0;
+
+  /// The live parameters (layout().size() floats, 64-byte aligned). Writing here changes the model.
+  virtual std::span<float> parameters() = 0;
+
+  /// The gradient of the last compute_gradient(); trainable section only, padding zero.
+  virtual std::span<float> gradient() = 0;
+
+  /// Forward and backward of one batch: overwrites gradient(), returns the mean loss over its
+  /// targets (nats). Throws std::invalid_argument for a batch that the model cannot take (too long,
+  /// tokens outside the vocabulary), run_error when LibTorch fails (out of memory).
+  virtual double compute_gradient(const batch& b) = 0;
+
+  /// Forward of one batch; gradient() stays. Throws as compute_gradient().
+  virtual evaluation_sums evaluate(const batch& b) = 0;
+};
+
+/// Called on the thread that will use the learner: it sets that thread's LibTorch thread count (and
+/// OpenBLAS's, which is the process's) to workers.threads_per_lane. May be called by several
+/// threads at once.
+using learner_factory = std::function<std::unique_ptr<learner>()>;
+
+/// The factory for `model.kind`, for tokens 0 to vocabulary - 1. Throws usage_error if the options
+/// do not fit together.
+learner_factory make_learner_factory(const config& c, std::int64_t vocabulary);
+
+/// Writes the parameters a run starts from, all layout().size() floats: seeded by run.seed (stream
+/// initial_parameters), the same bits on every machine. `model` was made with the same config.
+void initialize_parameters(const config& c, learner& model);
+
+}  // namespace rubato

@@ -1,0 +1,51 @@
+// One round of a worker: from a base version, a number of inner steps, to a pseudo-gradient. What a
+// lane runs, and what a bare loop without actors would do, step for step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "config/config.hpp"
+#include "coordination/types.hpp"
+#include "data/dataset.hpp"
+#include "model/inner_optimizer.hpp"
+#include "model/learner.hpp"
+#include "optim/parameter_buffer.hpp"
+
+namespace rubato {
+
+/// Reusable: begin, step until done, finish, begin again. One thread at a time; on the thread that
+/// made the learner.
+class local_round {
+ public:
+  local_round(const config& c, std::unique_ptr<learner> model);
+
+  /// Copies `base` into the learner. `inner` is the worker's optimizer state, changed by step().
+  void begin(const assignment& work, version_ptr base, std::shared_ptr<inner_state> inner);
+
+  bool done() const { return steps_ == work_.steps; }
+
+  /// One inner step on the next batch of the round, at the learning rate of Eq 3.
+  void step(const batch& b);
+
+  struct result {
+    arrival update;
+    version_ptr delta;  // theta_base - theta_end
+  };
+
+  /// The pseudo-gradient and what is to be said about it. Lets go of base and inner state.
+  result finish();
+
+ private:
+  config::inner_section inner_options_;
+  std::unique_ptr<learner> model_;
+  std::unique_ptr<inner_optimizer> optimizer_;
+  buffer_pool deltas_;
+  assignment work_;
+  version_ptr base_;
+  std::shared_ptr<inner_state> inner_;
+  std::uint32_t steps_ = 0;
+  double loss_sum_ = 0.0;
+};
+
+}  // namespace rubato

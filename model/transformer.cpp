@@ -1,0 +1,187 @@
+// The decoder-only transformer of arXiv 2401.09135 (Chinchilla-style, pre-norm): LayerNorm, causal
+// multi-head attention, LayerNorm, GELU feed-forward, each around a residual connection; learned
+// positions; the output matrix is the token embedding. Its initial values are GPT-2's, for any
+// width.
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "config/random.hpp"
+#include "model/network.hpp"
+
+namespace rubato {
+
+namespace {
+
+/// A matrix with its bias, or a layer norm's scale and shift.
+struct affine {
+  torch::Tensor weight;
+  torch::Tensor bias;
+};
+
+struct block {
+  affine attention_norm;
+  affine query_key_value;
+  affine attention_output;
+  affine feed_forward_norm;
+  affine feed_forward_up;
+  affine feed_forward_down;
+};
+
+class transformer final : public network {
+ public:
+  transformer(const config::model_section& options, std::int64_t vocabulary)
+      : width_(options.width),
+        heads_(options.heads),
+        head_size_(options.head_size > 0 ? options.head_size : options.width / options.heads),
+        blocks_(static_cast<std::size_t>(options.layers)) {
+    const std::int64_t attention = heads_ * head_size_;
+    const std::int64_t hidden = options.feed_forward > 0 ? options.feed_forward : 4 * width_;
+    layout_.add("token_embedding.weight", {vocabulary, width_});
+    layout_.add("position_embedding.weight", {options.sequence_length, width_});
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const std::string prefix = "blocks." + std::to_string(i) + ".";
+      add_norm(prefix + "attention.norm");
+      add_linear(prefix + "attention.qkv", 3 * attention, width_);
+      add_linear(prefix + "attention.output", width_, attention);
+      add_norm(prefix + "feed_forward.norm");
+      add_linear(prefix + "feed_forward.up", hidden, width_);
+      add_linear(prefix + "feed_forward.down", width_, hidden);
+    }
+    add_norm("norm");
+
+    // Added to the attention scores: a token sees itself and what came before.
+    const auto size = options.sequence_length;
+    causal_mask_ = torch::full({size, size}, -std::numeric_limits<float>::infinity()).triu(1);
+  }
+
+  const parameter_layout& layout() const override { return layout_; }
+
+  // In the order of the constructor's add() calls.
+  void attach(const std::vector<torch::Tensor>& tensors) override {
+    auto next = tensors.begin();
+    const auto take = [&next] {
+      affine both;
+      both.weight = *next++;
+      both.bias = *next++;
+      return both;
+    };
+    token_embedding_ = *next++;
+    position_embedding_ = *next++;
+    for (block& b : blocks_) {
+      b.attention_norm = take();
+      b.query_key_value = take();
+      b.attention_output = take();
+      b.feed_forward_norm = take();
+      b.feed_forward_up = take();
+      b.feed_forward_down = take();
+    }
+    norm_ = take();
+  }
+
+  // The hidden state is kept as a matrix [examples * length, width]: a product with a matrix is
+  // then one call of the BLAS.
+  torch::Tensor logits(const torch::Tensor& tokens) const override {
+    const std::int64_t length = tokens.size(1);
+    auto x = (at::embedding(token_embedding_, tokens) + position_embedding_.narrow(0, 0, length))
+                 .view({-1, width_});
+    for (const block& b : blocks_) {
+      x = attend(b, normalize(b.attention_norm, x), length).add_(x);
+      x = feed_forward(b, normalize(b.feed_forward_norm, x)).add_(x);
+    }
+    return at::linear(normalize(norm_, x), token_embedding_);
+  }
+
+ private:
+  void add_norm(const std::string& name) {
+    layout_.add(name + ".weight", {width_});
+    layout_.add(name + ".bias", {width_});
+  }
+
+  void add_linear(const std::string& name, std::int64_t outputs, std::int64_t inputs) {
+    layout_.add(name + ".weight", {outputs, inputs});
+    layout_.add(name + ".bias", {outputs});
+  }
+
+  torch::Tensor normalize(const affine& norm, const torch::Tensor& x) const {
+    return at::layer_norm(x, {width_}, norm.weight, norm.bias);
+  }
+
+  torch::Tensor attend(const block& b, const torch::Tensor& x, std::int64_t length) const {
+    // One copy brings queries, keys and values into [examples * heads, length, head_size] each.
+    const auto qkv = at::linear(x, b.query_key_value.weight, b.query_key_value.bias)
+                         .view({-1, length, 3, heads_, head_size_})
+                         .permute({2, 0, 3, 1, 4})
+                         .reshape({3, -1, length, head_size_})
+                         .unbind(0);
+    const auto mask = causal_mask_.narrow(0, 0, length).narrow(1, 0, length);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_size_));
+    const auto shares =
+        at::baddbmm(mask, qkv[0], qkv[1].transpose(1, 2), /*beta=*/1, /*alpha=*/scale).softmax(-1);
+    const auto mixed = at::bmm(shares, qkv[2])
+                           .view({-1, heads_, length, head_size_})
+                           .transpose(1, 2)
+                           .reshape({-1, heads_ * head_size_});
+    return at::linear(mixed, b.attention_output.weight, b.attention_output.bias);
+  }
+
+  // The exact GELU: oneDNN makes it several times as fast as LibTorch its tanh approximation.
+  static torch::Tensor feed_forward(const block& b, const torch::Tensor& x) {
+    const auto hidden = at::linear(x, b.feed_forward_up.weight, b.feed_forward_up.bias);
+    return at::linear(at::gelu(hidden), b.feed_forward_down.weight, b.feed_forward_down.bias);
+  }
+
+  std::int64_t width_;
+  std::int64_t heads_;
+  std::int64_t head_size_;
+  parameter_layout layout_;
+  torch::Tensor causal_mask_;
+  torch::Tensor token_embedding_;
+  torch::Tensor position_embedding_;
+  std::vector<block> blocks_;
+  affine norm_;
+};
+
+/// A bell of variance 1: the sum of the four 16-bit numbers in a random word. Integers and one
+/// rounding, so the same on every machine; a normal's log and cos are not.
+float bell(random_generator& random) {
+  constexpr double numbers = 4.0;
+  constexpr double levels = 65536.0;
+  const double deviation = std::sqrt(numbers * (levels * levels - 1.0) / 12.0);
+  const std::uint64_t word = random();
+  const std::uint64_t sum =
+      (word & 0xffff) + ((word >> 16) & 0xffff) + ((word >> 32) & 0xffff) + (word >> 48);
+  return static_cast<float>((static_cast<double>(sum) - numbers * (levels - 1.0) / 2.0) /
+                            deviation);
+}
+
+}  // namespace
+
+std::unique_ptr<network> make_transformer(const config::model_section& options,
+                                          std::int64_t vocabulary) {
+  return std::make_unique<transformer>(options, vocabulary);
+}
+
+void initialize_transformer(const config::model_section& options, std::uint64_t seed,
+                            const parameter_layout& layout, std::span<float> parameters) {
+  // 0.02 is right for GPT-2's width of 768; with it, narrower models learn far more slowly.
+  const float deviation = 0.02F * std::sqrt(768.0F / static_cast<float>(options.width));
+  // What the 2 * layers residual branches add up to then does not grow with depth.
+  const float branch = deviation / std::sqrt(2.0F * static_cast<float>(options.layers));
+  const auto& tensors = layout.tensors();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const tensor_entry& tensor = tensors[i];
+    const auto values = parameters.subspan(tensor.offset, tensor.size);
+    if (tensor.shape.size() == 1) {
+      const float value = tensor.name.ends_with("norm.weight") ? 1.0F : 0.0F;
+      for (float& x : values) x = value;
+      continue;
+    }
+    const bool ends_branch = tensor.name.ends_with("attention.output.weight") ||
+                             tensor.name.ends_with("feed_forward.down.weight");
+    random_generator random(seed, random_stream::initial_parameters, {i});
+    for (float& x : values) x = bell(random) * (ends_branch ? branch : deviation);
+  }
+}
+
+}  // namespace rubato

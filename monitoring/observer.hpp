@@ -1,0 +1,130 @@
+// What a run tells the outside world while it goes on and when it ends: plain records and the
+// interface that receives them. Times are seconds since the start of the run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rubato {
+
+/// How well a simple model of the same data does on the held-out part.
+struct baseline_result {
+  std::string name;  // "unigram"
+  double bits_per_byte = 0.0;
+};
+
+/// Said once, before the first assignment.
+struct run_plan {
+  std::string name;
+  std::string directory;
+  std::string method;  // "async delayed-nesterov, dylu"
+  std::string clock;   // "virtual"
+  std::int64_t parameters = 0;
+  std::int64_t local_steps = 0;  // the budget
+  std::int64_t threads = 0;           // lanes: workers that compute at the same time
+  std::int64_t threads_per_lane = 1;  // of LibTorch
+  std::int64_t other_threads = 0;     // for everything but the workers' steps
+  std::string blas;                   // the library that multiplies matrices, and its kernels
+  struct worker {
+    double seconds_per_step = 0.0;
+    std::int64_t quota = 0;  // steps of its first round
+  };
+  std::vector<worker> workers;
+  struct shard {
+    std::string name;
+    std::uint64_t training_bytes = 0;
+    std::uint64_t held_out_bytes = 0;
+    std::size_t files = 0;
+    std::size_t duplicates = 0;  // files left out
+  };
+  std::vector<shard> shards;
+  std::vector<baseline_result> baselines;  // empty if not asked for
+};
+
+/// The state of a run, sent after each settled update or round.
+struct progress {
+  std::int64_t local_steps = 0;
+  std::uint64_t version = 0;
+  double clock_seconds = 0.0;  // on the run's clock (virtual or wall)
+  double wall_seconds = 0.0;
+  double loss = 0.0;       // training loss of recent rounds, nats per token
+  double staleness = 0.0;  // mean over recent updates
+  std::int64_t tokens = 0;
+};
+
+/// One evaluation of a version on held-out data, shards weighted by data.shard_weights.
+struct evaluation {
+  std::uint64_t version = 0;
+  std::int64_t local_steps = 0;
+  std::int64_t tokens = 0;
+  double clock_seconds = 0.0;
+  double wall_seconds = 0.0;
+  double loss = 0.0;        // nats per token
+  double perplexity = 0.0;  // exp(loss)
+  double bits_per_byte = 0.0;
+  double accuracy = 0.0;  // next-token top-1, 0..1
+  std::vector<double> shard_loss;
+};
+
+struct staleness_summary {
+  double mean = 0.0;
+  std::uint64_t p50 = 0;
+  std::uint64_t p99 = 0;
+  std::uint64_t max = 0;
+};
+
+/// The content of summary.json (a contract, see docs/run-directory.md).
+struct run_summary {
+  std::string method;
+  std::uint64_t seed = 0;
+  std::string clock;
+  std::string outcome;  // finished | interrupted
+  std::int64_t parameters = 0;
+  std::int64_t workers = 0;
+  std::int64_t local_steps = 0;
+  std::int64_t tokens = 0;
+  std::uint64_t server_version = 0;
+  double wall_seconds = 0.0;
+  double virtual_seconds = 0.0;
+  double tokens_per_second = 0.0;  // of wall time
+  double utilisation = 0.0;        // share of worker time on the run's clock in inner steps
+  staleness_summary staleness;
+  struct {
+    std::uint64_t applied = 0;
+    std::uint64_t stale = 0;  // dropped for their staleness
+    std::uint64_t rejected = 0;
+    std::uint64_t duplicate = 0;
+    std::uint64_t run_ended = 0;  // rounds in flight when the budget was used up
+  } updates;
+  struct {
+    std::uint64_t down = 0;
+    std::uint64_t up = 0;
+  } bytes;
+  std::optional<evaluation> final;
+  std::optional<evaluation> best;
+  std::string params_sha256;
+  struct worker {
+    double seconds_per_step = 0.0;
+    std::int64_t rounds = 0;
+    std::int64_t local_steps = 0;
+    double utilisation = 0.0;
+  };
+  std::vector<worker> per_worker;
+  std::vector<baseline_result> baselines;
+  std::string directory;
+};
+
+/// Receives the events of a run; all calls come from one thread at a time. Must not throw and must
+/// not block for long: the server waits for it.
+class run_observer {
+ public:
+  virtual ~run_observer() = default;
+  virtual void started(const run_plan&) {}
+  virtual void progressed(const progress&) {}
+  virtual void evaluated(const evaluation&) {}
+};
+
+}  // namespace rubato

@@ -1,0 +1,173 @@
+#include "monitoring/summary.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "monitoring/human.hpp"
+
+namespace rubato {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr std::size_t workers_shown = 12;  // a run may have thousands; summary.json has them all
+
+// The library writes NaN and infinity as null. A path need not be UTF-8: bytes that are not become
+// U+FFFD instead of an exception.
+std::string dump(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+json as_json(const evaluation& e) {
+  return {{"local_steps", e.local_steps},
+          {"version", e.version},
+          {"tokens", e.tokens},
+          {"clock_seconds", e.clock_seconds},
+          {"wall_seconds", e.wall_seconds},
+          {"loss", e.loss},
+          {"perplexity", e.perplexity},
+          {"bits_per_byte", e.bits_per_byte},
+          {"accuracy", e.accuracy},
+          {"shard_loss", e.shard_loss}};
+}
+
+json as_json(const std::optional<evaluation>& e) {
+  return e ? as_json(*e) : json(nullptr);
+}
+
+std::string outcome_line(const run_summary& s) {
+  std::string outcome = s.outcome.empty() ? "ended" : s.outcome;
+  outcome[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(outcome[0])));
+  return fmt::format("{} after {} local steps: {}\n", outcome, s.local_steps, s.method);
+}
+
+// One row of the table of results: the final value, the best one, and what they mean.
+std::string result_row(const char* name, const std::string& final, const std::string& best,
+                       const std::string& remark) {
+  return fmt::format("  {:<13}  {:>9}  {:>9}   {}\n", name, final, best, remark);
+}
+
+std::string results(const run_summary& s) {
+  if (!s.final) return "  no evaluation was made\n";
+  const evaluation& final = *s.final;
+  const evaluation& best = s.best ? *s.best : final;
+  std::string baselines = human_baselines(s.baselines);
+  if (!baselines.empty()) baselines = "n-grams: " + baselines;
+
+  std::string text = result_row("held-out data", "final", "best",
+                                fmt::format("best: after {} steps", best.local_steps));
+  text +=
+      result_row("loss", human_number(final.loss, 4), human_number(best.loss, 4), "nats per token");
+  text += result_row("perplexity", human_number(final.perplexity, 2),
+                     human_number(best.perplexity, 2), "e to the loss");
+  text += result_row("bits per byte", human_number(final.bits_per_byte, 4),
+                     human_number(best.bits_per_byte, 4), baselines);
+  text += result_row("accuracy", fmt::format("{:.1f}%", 100.0 * final.accuracy),
+                     fmt::format("{:.1f}%", 100.0 * best.accuracy), "next token guessed right");
+  return text;
+}
+
+std::string costs(const run_summary& s) {
+  std::string time = human_duration(s.wall_seconds) + " real";
+  if (s.clock == "virtual") time += fmt::format(", {} virtual", human_duration(s.virtual_seconds));
+  std::string text;
+  const auto row = [&text](const char* name, const std::string& value) {
+    text += fmt::format("  {:<13}  {}\n", name, value);
+  };
+  row("time", time);
+  row("tokens",
+      fmt::format("{}, {} a second of real time", human_count(static_cast<double>(s.tokens)),
+                  human_count(s.tokens_per_second)));
+  row("utilisation", fmt::format("{:.1f}% of the workers' time ({} clock) was local steps",
+                                 100.0 * s.utilisation, s.clock));
+  row("staleness", fmt::format("mean {:.2f}, median {}, 99% at most {}, max {}", s.staleness.mean,
+                               s.staleness.p50, s.staleness.p99, s.staleness.max));
+  row("", "(versions published while an update was being computed)");
+  row("updates", fmt::format("{} applied, {} too stale, {} rejected, {} duplicate, {} cut off",
+                             s.updates.applied, s.updates.stale, s.updates.rejected,
+                             s.updates.duplicate, s.updates.run_ended));
+  row("", "(cut off: on their way when the run ended)");
+  row("traffic", fmt::format("{} to the workers, {} to the server", human_bytes(s.bytes.down),
+                             human_bytes(s.bytes.up)));
+  row("parameters", fmt::format("{}, SHA-256 {:.16}...",
+                                human_count(static_cast<double>(s.parameters)), s.params_sha256));
+  return text;
+}
+
+std::string worker_table(const run_summary& s) {
+  std::string text = "  worker           pace    rounds  local steps  utilisation\n";
+  for (std::size_t i = 0; i < std::min(s.per_worker.size(), workers_shown); ++i) {
+    const auto& worker = s.per_worker[i];
+    text += fmt::format("  {:>6}  {:>6} s/step  {:>8}  {:>11}  {:>10.1f}%\n", i,
+                        human_number(worker.seconds_per_step, 3), worker.rounds, worker.local_steps,
+                        100.0 * worker.utilisation);
+  }
+  if (s.per_worker.size() > workers_shown) {
+    text += fmt::format("  ... and {} more workers, in summary.json\n",
+                        s.per_worker.size() - workers_shown);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string to_json(const run_summary& s) {
+  json workers = json::array();
+  for (const auto& worker : s.per_worker) {
+    workers.push_back({{"seconds_per_step", worker.seconds_per_step},
+                       {"rounds", worker.rounds},
+                       {"local_steps", worker.local_steps},
+                       {"utilisation", worker.utilisation}});
+  }
+  json baselines = json::object();
+  for (const auto& b : s.baselines) baselines[b.name] = {{"bits_per_byte", b.bits_per_byte}};
+  const json value = {{"outcome", s.outcome},
+                      {"method", s.method},
+                      {"seed", s.seed},
+                      {"clock", s.clock},
+                      {"parameters", s.parameters},
+                      {"workers", s.workers},
+                      {"local_steps", s.local_steps},
+                      {"tokens", s.tokens},
+                      {"server_version", s.server_version},
+                      {"wall_seconds", s.wall_seconds},
+                      {"virtual_seconds", s.virtual_seconds},
+                      {"tokens_per_second", s.tokens_per_second},
+                      {"utilisation", s.utilisation},
+                      {"staleness",
+                       {{"mean", s.staleness.mean},
+                        {"p50", s.staleness.p50},
+                        {"p99", s.staleness.p99},
+                        {"max", s.staleness.max}}},
+                      {"updates",
+                       {{"applied", s.updates.applied},
+                        {"stale", s.updates.stale},
+                        {"rejected", s.updates.rejected},
+                        {"duplicate", s.updates.duplicate},
+                        {"run_ended", s.updates.run_ended}}},
+                      {"bytes", {{"down", s.bytes.down}, {"up", s.bytes.up}}},
+                      {"final", as_json(s.final)},
+                      {"best", as_json(s.best)},
+                      {"baselines", std::move(baselines)},
+                      {"per_worker", std::move(workers)},
+                      {"params_sha256", s.params_sha256},
+                      {"directory", s.directory}};
+  return dump(value, 2) + '\n';
+}
+
+std::string to_text(const run_summary& s) {
+  return outcome_line(s) + '\n' + results(s) + '\n' + costs(s) + '\n' + worker_table(s) +
+         fmt::format("\n  everything about this run is in {}\n", s.directory);
+}
+
+std::string to_json_line(const evaluation& e) {
+  return dump(as_json(e), -1);
+}
+
+}  // namespace rubato

@@ -1,0 +1,35 @@
+// Heavy-ball momentum: m' = beta m + g; theta' = theta - lr m'.
+#include "optim/merge_block.hpp"
+#include "optim/methods.hpp"
+
+namespace rubato {
+
+namespace {
+
+class momentum final : public outer_optimizer {
+ public:
+  momentum(float lr, float beta) : lr_(lr), beta_(beta) {}
+
+  std::string_view name() const override { return "momentum"; }
+  std::vector<std::string_view> buffer_names() const override { return {"momentum"}; }
+
+ private:
+  void update(std::uint64_t /*t*/, merge_block& block) const override {
+    auto m = block.state(0);
+    m = beta_ * m + block.g;
+    block.theta_next = block.theta - lr_ * m;
+  }
+
+  float lr_;
+  float beta_;
+};
+
+}  // namespace
+
+std::unique_ptr<outer_optimizer> make_momentum(const config::outer_section& outer,
+                                               std::int64_t /*workers*/) {
+  return std::make_unique<momentum>(static_cast<float>(outer.lr),
+                                    static_cast<float>(outer.momentum));
+}
+
+}  // namespace rubato

@@ -1,0 +1,65 @@
+// Outer optimizers: how the server turns pseudo-gradients into the next version of the parameters.
+// A pseudo-gradient is delta = theta_start - theta_end, fed to the optimizer as if it were a
+// gradient. Pure functions on flat buffers: no actors, no LibTorch, no clock.
+// Not here: the methods themselves (one .cpp each, listed in methods.hpp), weights and staleness.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+#include "optim/parameter_buffer.hpp"
+
+namespace rubato {
+
+struct merge_block;
+
+/// Everything an outer optimizer remembers between merges. Plain data, so that it can be saved at
+/// any moment (also with a half-full buffer) and loaded bit for bit. A copy shares the buffers.
+struct outer_state {
+  std::uint64_t updates = 0;        // merges so far: t of the papers
+  std::vector<buffer_ptr> buffers;  // one per name in outer_optimizer::buffer_names()
+};
+
+/// An outer method with its hyper-parameters. Immutable, so safe to share between threads as long
+/// as each state and theta_next has one user at a time.
+class outer_optimizer {
+ public:
+  virtual ~outer_optimizer() = default;
+
+  /// The name used in `outer.optimizer`.
+  virtual std::string_view name() const = 0;
+
+  /// Names of the state buffers, in order ("momentum", "accumulated"); empty for plain SGD.
+  virtual std::vector<std::string_view> buffer_names() const = 0;
+
+  /// Fresh state (zeros) for `size` floats.
+  outer_state initial_state(std::size_t size) const;
+
+  /// The state's momentum, for the cosine that is logged; nullptr when the method has none.
+  const parameter_buffer* momentum_of(const outer_state& state) const;
+
+  /// theta' and state' from theta, state and the (already weighted) pseudo-gradient g.
+  /// All spans have the size the state was made for; theta_next may not overlap theta or g.
+  /// state is updated in place. Elementwise: bit-identical for any split of the buffer and any
+  /// alignment; NaN and infinity propagate, zero padding stays zero.
+  /// Throws std::invalid_argument, and changes nothing, when sizes do not match.
+  void merge(std::span<const float> theta, outer_state& state, std::span<const float> g,
+             std::span<float> theta_next) const;
+
+ private:
+  /// The method's formula on one block (merge_block.hpp); t counts the merges before this one.
+  virtual void update(std::uint64_t t, merge_block& block) const = 0;
+};
+
+/// The optimizer that `outer` names. `workers` stands in for buffer = 0.
+/// Throws usage_error for an unknown name, listing the known ones, and for hyper-parameters that
+/// the method does not allow.
+std::unique_ptr<outer_optimizer> make_outer_optimizer(const config::outer_section& outer,
+                                                      std::int64_t workers);
+
+}  // namespace rubato

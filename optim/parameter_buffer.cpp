@@ -1,0 +1,167 @@
+#include "optim/parameter_buffer.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#include "config/error.hpp"
+
+namespace rubato {
+
+namespace {
+
+constexpr std::size_t alignment_bytes = 64;
+constexpr std::size_t alignment_floats = alignment_bytes / sizeof(float);
+constexpr std::size_t max_floats = std::numeric_limits<std::ptrdiff_t>::max() / sizeof(float);
+
+std::size_t padded(std::size_t floats) {
+  return (floats + alignment_floats - 1) / alignment_floats * alignment_floats;
+}
+
+std::size_t element_count(const std::string& name, const std::vector<std::int64_t>& shape) {
+  std::size_t count = 1;
+  for (const std::int64_t extent : shape) {
+    if (extent < 0) throw std::invalid_argument("tensor " + name + " has a negative extent");
+    const auto factor = static_cast<std::size_t>(extent);
+    if (factor != 0 && count > max_floats / factor) {
+      throw std::invalid_argument("tensor " + name + " is too large");
+    }
+    count *= factor;
+  }
+  return count;
+}
+
+void check_digest(int result) {
+  if (result != 1) throw run_error("SHA-256 failed: OpenSSL does not offer it here");
+}
+
+}  // namespace
+
+// -- layout ---------------------------------------------------------------------------------------
+
+void parameter_layout::add(std::string name, std::vector<std::int64_t> shape, section part) {
+  for (const tensor_entry& tensor : tensors_) {
+    if (tensor.name == name) throw std::invalid_argument("tensor " + name + " is there twice");
+  }
+  const std::size_t size = element_count(name, shape);
+  if (size > max_floats - alignment_floats - this->size()) {
+    throw std::invalid_argument("tensor " + name + " makes the buffer too large");
+  }
+  auto place = std::find_if(tensors_.begin(), tensors_.end(),
+                            [part](const tensor_entry& tensor) { return tensor.part > part; });
+  const std::size_t offset = end(part);
+  place = tensors_.insert(place, {std::move(name), std::move(shape), part, offset, size});
+  for (auto later = place + 1; later != tensors_.end(); ++later) later->offset += padded(size);
+}
+
+std::size_t parameter_layout::count(section part) const {
+  std::size_t total = 0;
+  for (const tensor_entry& tensor : tensors_) {
+    if (tensor.part == part) total += tensor.size;
+  }
+  return total;
+}
+
+std::size_t parameter_layout::end(section part) const {
+  std::size_t total = 0;
+  for (const tensor_entry& tensor : tensors_) {
+    if (tensor.part <= part) total = tensor.offset + padded(tensor.size);
+  }
+  return total;
+}
+
+// -- buffer ---------------------------------------------------------------------------------------
+
+parameter_buffer::parameter_buffer(std::size_t size) : size_(size) {
+  if (size > max_floats) throw std::bad_array_new_length();
+  data_ =
+      static_cast<float*>(::operator new (size * sizeof(float), std::align_val_t{alignment_bytes}));
+  std::fill_n(data_, size, 0.0F);
+}
+
+parameter_buffer::~parameter_buffer() {
+  ::operator delete (data_, std::align_val_t{alignment_bytes});
+}
+
+// -- pool -----------------------------------------------------------------------------------------
+
+struct buffer_pool::shelf {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<parameter_buffer>> free;
+  std::size_t allocated = 0;
+};
+
+buffer_pool::buffer_pool(std::size_t buffer_size)
+    : size_(buffer_size), shelf_(std::make_shared<shelf>()) {}
+
+buffer_ptr buffer_pool::take() {
+  std::unique_ptr<parameter_buffer> buffer;
+  {
+    const std::lock_guard lock(shelf_->mutex);
+    if (!shelf_->free.empty()) {
+      buffer = std::move(shelf_->free.back());
+      shelf_->free.pop_back();
+    }
+  }
+  if (buffer == nullptr) {
+    // Outside the lock, for zeroing a large buffer takes long.
+    buffer = std::make_unique<parameter_buffer>(size_);
+    const std::lock_guard lock(shelf_->mutex);
+    // Room for every buffer to come back at once: giving one back must never throw.
+    shelf_->free.reserve(shelf_->allocated + 1);
+    ++shelf_->allocated;
+  }
+
+  // Weak, so that buffers which outlive the pool are freed one by one as they are let go.
+  auto give_back = [shelf = std::weak_ptr(shelf_)](parameter_buffer* returned) {
+    std::unique_ptr<parameter_buffer> owned(returned);
+    if (const auto home = shelf.lock()) {
+      const std::lock_guard lock(home->mutex);
+      home->free.push_back(std::move(owned));
+    }
+  };
+  return {buffer.release(), std::move(give_back)};
+}
+
+std::size_t buffer_pool::allocated() const {
+  const std::lock_guard lock(shelf_->mutex);
+  return shelf_->allocated;
+}
+
+// -- hash -----------------------------------------------------------------------------------------
+
+std::string parameters_sha256(const parameter_layout& layout, std::span<const float> buffer) {
+  static_assert(std::endian::native == std::endian::little, "the hash is of little-endian floats");
+  if (buffer.size() < layout.end(section::averaged)) {
+    throw std::invalid_argument("parameters_sha256: the buffer is shorter than its layout");
+  }
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
+  if (context == nullptr) throw std::bad_alloc();
+  check_digest(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr));
+  for (const tensor_entry& tensor : layout.tensors()) {
+    if (tensor.part == section::local) continue;
+    check_digest(EVP_DigestUpdate(context.get(), buffer.data() + tensor.offset,
+                                  tensor.size * sizeof(float)));
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int length = 0;
+  check_digest(EVP_DigestFinal_ex(context.get(), digest.data(), &length));
+
+  constexpr char digits[] = "0123456789abcdef";
+  std::string hex;
+  for (unsigned int i = 0; i < length; ++i) {
+    hex += digits[digest[i] >> 4];
+    hex += digits[digest[i] & 15];
+  }
+  return hex;
+}
+
+}  // namespace rubato

@@ -1,0 +1,99 @@
+#include "optim/reductions.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+
+namespace rubato {
+
+namespace {
+
+// Both numbers are part of the results: they fix the order of a sum's additions.
+constexpr std::size_t block_size = 4096;
+constexpr std::size_t lanes = 16;
+
+// Element j of a block goes to accumulator j % 16, so that every instruction set can keep the
+// accumulators in its registers and still add in this very order. The product of two floats is
+// exact in double: a fused multiply-add would give the same sum.
+double block_dot(const float* x, const float* y, std::size_t count) {
+  std::array<double, lanes> sums{};
+  std::size_t first = 0;
+  for (; first + lanes <= count; first += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      sums[lane] += static_cast<double>(x[first + lane]) * static_cast<double>(y[first + lane]);
+    }
+  }
+  for (std::size_t lane = 0; first + lane < count; ++lane) {
+    sums[lane] += static_cast<double>(x[first + lane]) * static_cast<double>(y[first + lane]);
+  }
+  double total = 0.0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+double sum_of_squares(std::span<const float> x) {
+  return dot(x, x);
+}
+
+double dot(std::span<const float> x, std::span<const float> y) {
+  if (x.size() != y.size()) throw std::invalid_argument("dot: the spans differ in size");
+  double total = 0.0;
+  for (std::size_t first = 0; first < x.size(); first += block_size) {
+    const std::size_t count = std::min(block_size, x.size() - first);
+    total += block_dot(x.data() + first, y.data() + first, count);
+  }
+  return total;
+}
+
+bool all_finite(std::span<const float> x) {
+  constexpr std::uint32_t exponent = 0x7f800000;  // all ones in NaN and infinity only
+  for (std::size_t first = 0; first < x.size(); first += block_size) {
+    std::uint32_t found = 0;
+    for (const float value : x.subspan(first, std::min(block_size, x.size() - first))) {
+      found |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1 : 0;
+    }
+    if (found != 0) return false;
+  }
+  return true;
+}
+
+void weighted_mean(std::span<const std::span<const float>> inputs, std::span<const double> weights,
+                   std::span<float> out) {
+  if (inputs.empty()) throw std::invalid_argument("weighted_mean: there is no input");
+  if (inputs.size() != weights.size()) {
+    throw std::invalid_argument("weighted_mean: inputs and weights differ in number");
+  }
+  double total_weight = 0.0;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].size() != out.size()) {
+      throw std::invalid_argument("weighted_mean: the spans differ in size");
+    }
+    total_weight += weights[i];
+  }
+  if (!(total_weight > 0.0) || !std::isfinite(total_weight)) {
+    throw std::invalid_argument("weighted_mean: the sum of weights must be positive and finite");
+  }
+
+  // Elementwise, so the size of a piece is free; this one stays in the L1 cache.
+  std::array<double, 1024> sums;
+  for (std::size_t first = 0; first < out.size(); first += sums.size()) {
+    const std::size_t count = std::min(sums.size(), out.size() - first);
+    std::fill_n(sums.begin(), count, 0.0);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const double weight = weights[i];
+      const float* x = inputs[i].data() + first;
+      for (std::size_t j = 0; j < count; ++j) sums[j] += weight * static_cast<double>(x[j]);
+    }
+    for (std::size_t j = 0; j < count; ++j) {
+      out[first + j] = static_cast<float>(sums[j] / total_weight);
+    }
+  }
+}
+
+}  // namespace rubato

@@ -1,0 +1,339 @@
+#include "storage/safetensors.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+#include "config/error.hpp"
+#include "storage/file_io.hpp"
+
+namespace rubato {
+
+namespace {
+
+using nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+constexpr const char* metadata_key = "__metadata__";
+constexpr std::size_t prefix_size = 8;               // the header's length
+constexpr std::uint64_t header_limit = 100'000'000;  // set by the format
+
+/// Elements of a shape; false if an extent is negative or the product overflows.
+bool element_count(const std::vector<std::int64_t>& shape, std::uint64_t& count) {
+  count = 1;
+  for (const std::int64_t extent : shape) {
+    if (extent < 0) return false;
+    const auto factor = static_cast<std::uint64_t>(extent);
+    if (factor != 0 && count > std::numeric_limits<std::uint64_t>::max() / factor) return false;
+    count *= factor;
+  }
+  return true;
+}
+
+// -- reading --------------------------------------------------------------------------------------
+
+/// What the JSON parser lets pass and this format does not: a key given twice, and deep nesting.
+class strict_structure {
+ public:
+  bool start_object(std::size_t) { return open(); }
+  bool end_object() { return close(); }
+  bool start_array(std::size_t) { return open(); }
+  bool end_array() { return close(); }
+  bool key(std::string& name) { return keys_.back().insert(name).second; }
+
+  bool null() { return true; }
+  bool boolean(bool) { return true; }
+  bool number_integer(json::number_integer_t) { return true; }
+  bool number_unsigned(json::number_unsigned_t) { return true; }
+  bool number_float(json::number_float_t, const std::string&) { return true; }
+  bool string(std::string&) { return true; }
+  bool binary(json::binary_t&) { return true; }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) { return false; }
+
+ private:
+  static constexpr std::size_t max_depth = 3;  // header, tensor, shape
+
+  bool open() {
+    keys_.emplace_back();
+    return keys_.size() <= max_depth;
+  }
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+
+  std::vector<std::set<std::string>> keys_;  // of each object or array that is open
+};
+
+enum class element_type { f32, f16, bf16 };
+
+struct header_entry {
+  std::string name;
+  element_type type = element_type::f32;
+  std::vector<std::int64_t> shape;
+  std::uint64_t elements = 0;
+  std::uint64_t begin = 0;  // in bytes from the end of the header
+  std::uint64_t end = 0;
+};
+
+std::uint64_t element_size(element_type type) {
+  return type == element_type::f32 ? 4 : 2;
+}
+
+float from_f16(std::uint16_t half) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000) << 16;
+  const std::uint32_t exponent = (half >> 10) & 0x1f;
+  const std::uint32_t fraction = half & 0x3ff;
+  if (exponent == 0) {
+    // Zero or subnormal: fraction * 2^-24, exact in f32.
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  }
+  const std::uint32_t wide_exponent = exponent == 0x1f ? 0xff : exponent + (127 - 15);
+  return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
+}
+
+float from_bf16(std::uint16_t upper_half) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(upper_half) << 16);
+}
+
+/// One file while it is read. Every failure is a usage_error that begins with the path.
+class reader {
+ public:
+  explicit reader(const std::string& path) : path_(path) {
+    std::error_code error;
+    size_ = std::filesystem::file_size(path, error);  // refuses what is not a regular file
+    if (error) fail(error.message());
+    file_.open(path, std::ios::binary);
+    if (!file_) fail(std::generic_category().message(errno));
+  }
+
+  /// Entries in the order in which they lie in the file, checked to cover it without gap.
+  std::vector<header_entry> read_header(std::map<std::string, std::string>& metadata) {
+    if (size_ < prefix_size) fail("not a safetensors file: it is shorter than 8 bytes");
+    std::uint64_t length = 0;
+    read(0, &length, sizeof(length));
+    if (length > header_limit || length > size_ - prefix_size) {
+      fail("not a safetensors file, or truncated: its header should have " +
+           std::to_string(length) + " bytes");
+    }
+    data_start_ = prefix_size + length;
+
+    const json header = parse_header(length);
+    std::vector<header_entry> entries;
+    for (const auto& [name, value] : header.items()) {
+      if (name == metadata_key) {
+        metadata = parse_metadata(value);
+      } else {
+        entries.push_back(parse_entry(name, value));
+      }
+    }
+    std::sort(entries.begin(), entries.end(), [](const header_entry& a, const header_entry& b) {
+      return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    });
+    check_coverage(entries);
+    return entries;
+  }
+
+  std::vector<float> read_values(const header_entry& entry) {
+    std::vector<float> values(entry.elements);
+    if (entry.type == element_type::f32) {
+      read(data_start_ + entry.begin, values.data(), values.size() * sizeof(float));
+      return values;
+    }
+    std::vector<std::uint16_t> narrow(entry.elements);
+    read(data_start_ + entry.begin, narrow.data(), narrow.size() * sizeof(std::uint16_t));
+    std::transform(narrow.begin(), narrow.end(), values.begin(),
+                   entry.type == element_type::f16 ? from_f16 : from_bf16);
+    return values;
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw usage_error("cannot read " + path_ + ": " + reason);
+  }
+
+  /// Fails with the tensor's name in quotes, control characters escaped.
+  [[noreturn]] void fail_at(const std::string& name, const std::string& reason) const {
+    fail("tensor " + json(name).dump() + " " + reason);
+  }
+
+  void read(std::uint64_t offset, void* target, std::size_t count) {
+    file_.seekg(static_cast<std::streamoff>(offset));
+    file_.read(static_cast<char*>(target), static_cast<std::streamsize>(count));
+    if (!file_) fail("it could not be read to its end");
+  }
+
+  json parse_header(std::uint64_t length) {
+    std::string text(length, '\0');
+    read(prefix_size, text.data(), text.size());
+    // The parser takes a NUL for the end of its input, and would not see what is behind it.
+    const bool is_text = !text.empty() && text.front() == '{' && text.find('\0') == text.npos;
+    strict_structure structure;
+    if (!is_text || !json::sax_parse(text, &structure)) {
+      fail("not a safetensors file: its header is not a JSON object with unique keys");
+    }
+    return json::parse(text);
+  }
+
+  std::map<std::string, std::string> parse_metadata(const json& value) const {
+    std::map<std::string, std::string> metadata;
+    if (!value.is_object()) fail("its __metadata__ is not an object");
+    for (const auto& [key, text] : value.items()) {
+      if (!text.is_string()) fail("its __metadata__ has a value that is not a string");
+      metadata[key] = text.get<std::string>();
+    }
+    return metadata;
+  }
+
+  header_entry parse_entry(const std::string& name, const json& value) const {
+    if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
+        !value.contains("shape") || !value.contains("data_offsets")) {
+      fail_at(name, "must have exactly dtype, shape and data_offsets");
+    }
+    header_entry entry;
+    entry.name = name;
+
+    const json& type = value.at("dtype");
+    if (type == "F32") {
+      entry.type = element_type::f32;
+    } else if (type == "F16") {
+      entry.type = element_type::f16;
+    } else if (type == "BF16") {
+      entry.type = element_type::bf16;
+    } else {
+      fail_at(name, "has the type " + type.dump() + "; supported are F32, F16 and BF16");
+    }
+
+    for (const std::uint64_t extent : parse_integers(name, "shape", value.at("shape"))) {
+      if (extent > std::numeric_limits<std::int64_t>::max()) fail_at(name, "is too large");
+      entry.shape.push_back(static_cast<std::int64_t>(extent));
+    }
+    if (!element_count(entry.shape, entry.elements)) fail_at(name, "is too large");
+
+    const auto offsets = parse_integers(name, "data_offsets", value.at("data_offsets"));
+    const std::uint64_t data_size = size_ - data_start_;
+    if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+      fail_at(name, "has data_offsets that are not a range");
+    }
+    entry.begin = offsets[0];
+    entry.end = offsets[1];
+    if (entry.end > data_size) {
+      fail_at(name, "ends behind the end of the file, which seems to be truncated");
+    }
+    const std::uint64_t bytes = entry.end - entry.begin;
+    if (bytes % element_size(entry.type) != 0 ||
+        bytes / element_size(entry.type) != entry.elements) {
+      fail_at(name, "has " + std::to_string(bytes) + " bytes, which do not fit its shape and type");
+    }
+    return entry;
+  }
+
+  std::vector<std::uint64_t> parse_integers(const std::string& name, const std::string& key,
+                                            const json& value) const {
+    std::vector<std::uint64_t> integers;
+    if (!value.is_array()) fail_at(name, "has a " + key + " that is not a list");
+    for (const json& element : value) {
+      if (!element.is_number_unsigned()) {
+        fail_at(name, "has a " + key + " with an entry that is not a whole number from 0");
+      }
+      integers.push_back(element.get<std::uint64_t>());
+    }
+    return integers;
+  }
+
+  void check_coverage(const std::vector<header_entry>& entries) const {
+    std::uint64_t covered = 0;
+    for (const header_entry& entry : entries) {
+      if (entry.begin < covered) fail_at(entry.name, "overlaps another one");
+      if (entry.begin > covered) fail_at(entry.name, "has a gap before it");
+      covered = entry.end;
+    }
+    if (covered != size_ - data_start_) fail("it has bytes that belong to no tensor");
+  }
+
+  std::string path_;
+  std::ifstream file_;
+  std::uint64_t size_ = 0;
+  std::uint64_t data_start_ = 0;
+};
+
+// -- writing --------------------------------------------------------------------------------------
+
+std::string make_header(const std::vector<named_tensor>& tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  json header = json::object();
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::uint64_t offset = 0;
+  for (const named_tensor& tensor : tensors) {
+    std::uint64_t elements = 0;
+    if (!element_count(tensor.shape, elements) || elements != tensor.values.size()) {
+      throw std::invalid_argument("write_safetensors: " + tensor.name +
+                                  " has a shape that does not fit its values");
+    }
+    if (tensor.name == metadata_key || header.contains(tensor.name)) {
+      throw std::invalid_argument("write_safetensors: the name " + tensor.name +
+                                  " is reserved or there twice");
+    }
+    const std::uint64_t end = offset + tensor.values.size_bytes();
+    header[tensor.name] = {
+        {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  try {
+    std::string text = header.dump();
+    text.append((prefix_size - text.size() % prefix_size) % prefix_size, ' ');
+    return text;
+  } catch (const json::type_error&) {
+    throw std::invalid_argument("write_safetensors: a name or metadata value is not UTF-8");
+  }
+}
+
+std::string_view as_bytes(const void* data, std::size_t size) {
+  return {static_cast<const char*>(data), size};
+}
+
+}  // namespace
+
+safetensors_file::safetensors_file(const std::string& path) {
+  reader file(path);
+  // The spans stay valid when storage_ grows: moving a vector keeps its elements where they are.
+  for (header_entry& entry : file.read_header(metadata_)) {
+    const std::vector<float>& values = storage_.emplace_back(file.read_values(entry));
+    tensors_.push_back({std::move(entry.name), std::move(entry.shape), values});
+  }
+}
+
+const named_tensor* safetensors_file::find(const std::string& name) const {
+  const auto found =
+      std::find_if(tensors_.begin(), tensors_.end(),
+                   [&name](const named_tensor& tensor) { return tensor.name == name; });
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+void write_safetensors(const std::string& path, const std::vector<named_tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = make_header(tensors, metadata);
+  const std::uint64_t length = header.size();
+  atomic_file file(path);
+  file.write(as_bytes(&length, sizeof(length)));
+  file.write(header);
+  for (const named_tensor& tensor : tensors) {
+    file.write(as_bytes(tensor.values.data(), tensor.values.size_bytes()));
+  }
+  file.commit();
+}
+
+}  // namespace rubato

@@ -1,0 +1,110 @@
+// A data set and a learner small enough to follow by hand, to run the real actors on without
+// LibTorch: a batch is a point drawn from (shard, position), the loss is half the squared distance
+// of the parameters to it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "config/random.hpp"
+#include "data/dataset.hpp"
+#include "model/learner.hpp"
+
+namespace rubato::fake {
+
+constexpr std::int64_t dimension = 21;  // not a multiple of 16, so that there is padding
+
+/// The point that a batch stands for.
+inline std::vector<float> point(std::int32_t shard, std::int32_t position) {
+  random_generator random(
+      3, random_stream::test,
+      {static_cast<std::uint64_t>(shard), static_cast<std::uint64_t>(position)});
+  std::vector<float> p(dimension);
+  for (auto& x : p) x = static_cast<float>(shard) + static_cast<float>(random.normal());
+  return p;
+}
+
+class points final : public dataset {
+ public:
+  explicit points(std::size_t shards) : held_out_(shards) {
+    for (std::size_t i = 0; i < shards; ++i) {
+      held_out_[i].push_back({1, 1, {static_cast<std::int32_t>(i), -1}});
+    }
+  }
+
+  std::size_t shards() const override { return held_out_.size(); }
+  shard_info info(std::size_t shard) const override {
+    return {"points " + std::to_string(shard), 1, 0, 1000, 1};
+  }
+  std::uint64_t shard_size(std::size_t) const override { return 1000; }
+  std::int64_t vocabulary() const override { return 2; }
+  double bytes_per_token() const override { return 1.0; }
+  std::int64_t tokens_per_batch() const override { return 1; }
+  batch training_batch(std::size_t shard, std::uint64_t position) const override {
+    if (shard == failing_shard) throw std::runtime_error("the disk is on fire");
+    return {1, 1, {static_cast<std::int32_t>(shard), static_cast<std::int32_t>(position)}};
+  }
+  const std::vector<batch>& held_out(std::size_t shard) const override { return held_out_[shard]; }
+  std::vector<baseline> baselines() const override { return {}; }
+
+  std::size_t failing_shard = static_cast<std::size_t>(-1);
+
+ private:
+  std::vector<std::vector<batch>> held_out_;
+};
+
+class quadratic final : public learner {
+ public:
+  /// Called before each gradient; may sleep or throw.
+  using disturbance = std::function<void()>;
+
+  explicit quadratic(disturbance disturb = {})
+      : layout_(make_layout()),
+        parameters_(layout_.size()),
+        gradient_(layout_.size()),
+        disturb_(std::move(disturb)) {}
+
+  const parameter_layout& layout() const override { return layout_; }
+  std::span<float> parameters() override { return parameters_.span(); }
+  std::span<float> gradient() override { return gradient_.span(); }
+
+  double compute_gradient(const batch& b) override {
+    if (disturb_) disturb_();
+    return distance(b, true);
+  }
+  evaluation_sums evaluate(const batch& b) override { return {distance(b, false), 1, 0}; }
+
+ private:
+  static parameter_layout make_layout() {
+    parameter_layout layout;
+    layout.add("first", {5});
+    layout.add("second", {dimension - 5});
+    return layout;
+  }
+
+  double distance(const batch& b, bool differentiate) {
+    const auto target = point(b.tokens[0], b.tokens[1]);
+    double sum = 0.0;
+    std::size_t i = 0;
+    for (const auto& tensor : layout_.tensors()) {
+      for (std::size_t j = 0; j < tensor.size; ++j, ++i) {
+        const float difference = parameters_.data()[tensor.offset + j] - target[i];
+        if (differentiate) gradient_.data()[tensor.offset + j] = difference;
+        sum += 0.5 * difference * difference;
+      }
+    }
+    return sum;
+  }
+
+  parameter_layout layout_;
+  parameter_buffer parameters_;
+  parameter_buffer gradient_;
+  disturbance disturb_;
+};
+
+}  // namespace rubato::fake

@@ -1,0 +1,626 @@
+// Reading, checking and writing configurations; every message word for word. The files lie in a
+// folder of their own, and messages are compared with that folder's name left out.
+#include "config/load.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "config/error.hpp"
+#include "config/rules.hpp"
+#include "config/schema.hpp"
+
+using namespace rubato;
+
+namespace {
+
+/// A folder that exists as long as this object.
+class temporary_folder {
+ public:
+  temporary_folder() {
+    auto name = (std::filesystem::temp_directory_path() / "rubato-load-test-XXXXXX").string();
+    if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~temporary_folder() { std::filesystem::remove_all(path_); }
+  temporary_folder(const temporary_folder&) = delete;
+  temporary_folder& operator=(const temporary_folder&) = delete;
+
+  std::string prefix() const { return path_.string() + "/"; }
+  std::string write(const std::string& text) const {
+    const auto path = prefix() + "x.toml";
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// load_config() of a file with this text.
+config load(const std::string& text, const override_list& overrides = {},
+            std::vector<std::string>* notes = nullptr) {
+  const temporary_folder folder;
+  return load_config(folder.write(text), overrides, notes);
+}
+
+std::string without(std::string text, const std::string& part) {
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part)) {
+    text.erase(at, part.size());
+  }
+  return text;
+}
+
+/// The message of the usage_error that this input ends with; empty if there is none.
+std::string error_of(const std::string& text, const override_list& overrides = {}) {
+  const temporary_folder folder;
+  try {
+    load_config(folder.write(text), overrides);
+  } catch (const usage_error& error) {
+    return without(error.what(), folder.prefix());
+  }
+  return "";
+}
+
+/// As error_of(), for the command line over a config that is right.
+std::string error_of(const override_list& overrides) {
+  return error_of("data.paths = ['a']", overrides);
+}
+
+std::string quickstart_path() {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  return (root / "config" / "quickstart.toml").string();
+}
+
+/// A config whose every member is off its default, as far as one method can use them.
+override_list unusual_settings() {
+  return {
+      {"run.directory", "out \"of\" \\ here"},
+      {"run.name", "fünf\tlines\x7f"},
+      {"run.seed", "9223372036854775807"},
+      {"run.threads", "3"},
+      {"run.local_steps", "12_345"},
+      {"run.init", "start.safetensors"},
+      {"model.layers", "2"},
+      {"model.width", "96"},
+      {"model.heads", "5"},
+      {"model.head_size", "16"},
+      {"model.feed_forward", "100"},
+      {"model.sequence_length", "32"},
+      {"data.paths", "['a', ['b', 'c/*.txt'], 'd']"},
+      {"data.batch_size", "3"},
+      {"data.held_out", "0.1"},
+      {"data.deduplicate", "false"},
+      {"data.shard_weights", "equal"},
+      {"data.shard_sampling", "fixed"},
+      {"data.prefetch", "1"},
+      {"workers.count", "3"},
+      {"workers.seconds_per_step", "[0.1, 1, 1e-9]"},
+      {"workers.jitter", "0.30000000000000004"},
+      {"workers.threads_per_lane", "2"},
+      {"inner.optimizer", "nesterov"},
+      {"inner.lr", "1"},
+      {"inner.final_lr", "1e-300"},
+      {"inner.warmup_steps", "0"},
+      {"inner.momentum", "0.95"},
+      {"inner.weight_decay", "0"},
+      {"inner.clip", "1e5"},
+      {"outer.optimizer", "delayed-nesterov"},
+      {"outer.lr", "0.05"},
+      {"outer.momentum", "0.8"},
+      {"outer.buffer", "7"},
+      {"outer.activation", "0.1"},
+      {"quota.policy", "fixed"},
+      {"quota.local_steps", "9"},
+      {"window.grace_seconds", "0.25"},
+      {"network.latency_seconds", "[0.1]"},
+      {"network.bandwidth_mbit", "[10, 0, 0.5]"},
+      {"evaluate.every_local_steps", "77"},
+      {"evaluate.batches", "5"},
+      {"evaluate.baselines", "false"},
+  };
+}
+
+bool equal(const config& a, const config& b) {
+  for (const auto& spec : keys()) {
+    if (spec.member.get(a) != spec.member.get(b)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// -- reading -------------------------------------------------------------------------------------
+
+TEST_CASE("a file's values are read, and what it leaves out has its default") {
+  const auto c = load(
+      "[run]\nname = 'mine'\nseed = 7\n"
+      "[data]\npaths = ['one', ['two', 'three']]\nheld_out = 0.25\ndeduplicate = false\n"
+      "[workers]\ncount = 2\nseconds_per_step = [0.5, 1]\n");
+  CHECK(c.run.name == "mine");
+  CHECK(c.run.seed == 7);
+  CHECK(c.data.paths == std::vector<std::vector<std::string>>{{"one"}, {"two", "three"}});
+  CHECK(c.data.held_out == 0.25);
+  CHECK_FALSE(c.data.deduplicate);
+  CHECK(c.workers.seconds_per_step == std::vector<double>{0.5, 1.0});
+  CHECK(c.run.local_steps == config{}.run.local_steps);
+  CHECK(c.inner.lr == config{}.inner.lr);
+}
+
+TEST_CASE("without a file there are the defaults and the command line") {
+  const auto c = load_config("", {{"data.paths", "['a']"}, {"inner.lr", "0.5"}});
+  auto expected = config{};
+  expected.data.paths = {{"a"}};
+  expected.inner.lr = 0.5;
+  CHECK(equal(c, expected));
+}
+
+TEST_CASE("the command line wins over the file, and its last word over its first") {
+  const auto c = load("run.seed = 1\nrun.threads = 2\ndata.paths = ['a']",
+                      {{"run.seed", "2"}, {"run.seed", "3"}});
+  CHECK(c.run.seed == 3);
+  CHECK(c.run.threads == 2);
+}
+
+TEST_CASE("a number is a float where the key wants one") {
+  CHECK(load_config("", {{"data.paths", "['a']"}, {"inner.lr", "1"}}).inner.lr == 1.0);
+  CHECK(load("data.paths = ['a']\nouter.lr = 2").outer.lr == 2.0);
+}
+
+TEST_CASE("a string on the command line needs no quotes, whatever else it could be") {
+  const auto name = [](const std::string& text) {
+    return load_config("", {{"data.paths", "['a']"}, {"run.name", text}}).run.name;
+  };
+  CHECK(name("mine") == "mine");
+  CHECK(name("42") == "42");
+  CHECK(name("true") == "true");
+  CHECK(name("[1]") == "[1]");
+  CHECK(name("two words") == "two words");
+  CHECK(name("\"quoted\\t\"") == "quoted\t");
+  CHECK(name("'quoted'") == "quoted");
+  CHECK(name("1\nseed = 2") == "1\nseed = 2");
+  const auto c = load_config("", {{"data.paths", "['a']"}, {"run.directory", ""}});
+  CHECK(c.run.directory.empty());
+}
+
+// -- mistakes ------------------------------------------------------------------------------------
+
+TEST_CASE("a file that cannot be read is an error that says why") {
+  const temporary_folder folder;
+  const auto message = [&](const std::string& path) -> std::string {
+    try {
+      load_config(path);
+    } catch (const usage_error& error) {
+      return without(error.what(), folder.prefix());
+    }
+    return "";
+  };
+  CHECK(message(folder.prefix() + "none.toml") ==
+        "none.toml: cannot be read: No such file or directory");
+  std::filesystem::create_directory(folder.prefix() + "sub");
+  CHECK(message(folder.prefix() + "sub") == "sub: cannot be read: Is a directory");
+}
+
+TEST_CASE("a file that is not TOML is an error with line and column") {
+  // The words after the place are the parser's.
+  const auto at = [](const std::string& text) {
+    const auto message = error_of(text);
+    CHECK(message.find('\n') == std::string::npos);
+    return message.substr(0, message.find(' '));
+  };
+  CHECK(at("[run]\nseed =\n") == "x.toml:2:7:");
+  CHECK(at("[run]\nseed = 1\nseed = 2\n") == "x.toml:3:8:");
+  CHECK(at("[run]\n\n  name = 'a\nb'\n") == "x.toml:3:12:");
+  CHECK(at("[run\n") == "x.toml:1:5:");
+  CHECK(at("[run]\nname = \"\xff\"\n") == "x.toml:2:8:");
+  CHECK(at("[run]\nseed = 9223372036854775808\n") == "x.toml:2:27:");
+}
+
+TEST_CASE("mistakes in a file are reported with line, key, value and what is allowed") {
+  struct bad_file {
+    std::string text, message;
+  };
+  const std::vector<bad_file> table = {
+      // Unknown names.
+      {"[run]\nsed = 1", "x.toml:2: unknown key run.sed = 1; did you mean run.seed?"},
+      {"[run]\nlr = 0.5", "x.toml:2: unknown key run.lr = 0.5; did you mean inner.lr or outer.lr?"},
+      {"[inner]\nbeta = 0.5",
+       "x.toml:2: unknown key inner.beta = 0.5; did you mean inner.beta1 or inner.beta2?"},
+      {"seed = 1", "x.toml:1: unknown key seed = 1; did you mean run.seed?"},
+      {"[window]\ngrace = 'long'",
+       "x.toml:2: unknown key window.grace = \"long\"; the keys of [window] are grace_seconds, "
+       "quorum"},
+      {"[modle]\nlayers = 1", "x.toml:1: unknown section [modle]; did you mean [model]?"},
+      {"[journal]\nenabled = true",
+       "x.toml:1: unknown section [journal]; the sections are run, clock, model, data, workers, "
+       "inner, outer, quota, window, network, evaluate"},
+      {"run = 1", "x.toml:1: run is a section: its keys are run.<key>"},
+      {"[[run]]\nseed = 1", "x.toml:1: run is a section: its keys are run.<key>"},
+      // The first mistake of the file comes first.
+      {"[run]\nthreads = 'x'\nseed = 'x'\n",
+       "x.toml:2: run.threads = \"x\" must be a whole number from 0 to 1024"},
+      // Wrong types.
+      {"[run]\nseed = 1.0",
+       "x.toml:2: run.seed = 1.0 must be a whole number from 0 to 9223372036854775807"},
+      {"[run.seed]\na = 1",
+       "x.toml:1: run.seed = {...} must be a whole number from 0 to 9223372036854775807"},
+      {"[run]\nname = 42", "x.toml:2: run.name = 42 must be a string"},
+      {"[run]\nname = 1979-05-27", "x.toml:2: run.name = 1979-05-27 must be a string"},
+      {"[data]\ndeduplicate = 1", "x.toml:2: data.deduplicate = 1 must be true or false"},
+      {"[inner]\nlr = true", "x.toml:2: inner.lr = true must be a number above 0 and at most 100"},
+      {"[workers]\nseconds_per_step = 0.5",
+       "x.toml:2: workers.seconds_per_step = 0.5 must be a list of numbers, each from 1e-09 to "
+       "1000 (seconds)"},
+      {"[workers]\nseconds_per_step = [0.5, 'x']",
+       "x.toml:2: workers.seconds_per_step = [0.5, \"x\"] must be a list of numbers, each from "
+       "1e-09 to 1000 (seconds)"},
+      {"[data]\npaths = 'a'",
+       "x.toml:2: data.paths = \"a\" must be a list with a string or a list of strings for each "
+       "shard, none of them empty"},
+      {"[data]\npaths = [\n  'a',\n  [],\n]",
+       "x.toml:2: data.paths = [\"a\", []] must be a list with a string or a list of strings for "
+       "each shard, none of them empty"},
+      {"[data]\npaths = [['a', '']]",
+       "x.toml:2: data.paths = [[\"a\", \"\"]] must be a list with a string or a list of strings "
+       "for each shard, none of them empty"},
+      {"[data]\npaths = ['a', [1]]",
+       "x.toml:2: data.paths = [\"a\", [1]] must be a list with a string or a list of strings for "
+       "each shard, none of them empty"},
+      // A long value is cut, between characters.
+      {"[run]\nseed = '" + std::string(78, 'x') + "ü'",
+       "x.toml:2: run.seed = \"" + std::string(78, 'x') +
+           "... must be a whole number from 0 to 9223372036854775807"},
+      // Out of range.
+      {"[run]\nlocal_steps = 0",
+       "x.toml:2: run.local_steps = 0 must be a whole number from 1 to 1000000000 (steps)"},
+      {"[run]\nseed = -1",
+       "x.toml:2: run.seed = -1 must be a whole number from 0 to 9223372036854775807"},
+      {"[model]\nheads = 1025",
+       "x.toml:2: model.heads = 1025 must be a whole number from 1 to 1024"},
+      {"[data]\nheld_out = 1.0",
+       "x.toml:2: data.held_out = 1.0 must be a number above 0 and below 1"},
+      {"[data]\nheld_out = 0", "x.toml:2: data.held_out = 0 must be a number above 0 and below 1"},
+      {"[inner]\nlr = 0.0", "x.toml:2: inner.lr = 0.0 must be a number above 0 and at most 100"},
+      {"[inner]\nlr = nan", "x.toml:2: inner.lr = nan must be a number above 0 and at most 100"},
+      {"[inner]\nlr = inf", "x.toml:2: inner.lr = inf must be a number above 0 and at most 100"},
+      {"[inner]\nclip = -inf", "x.toml:2: inner.clip = -inf must be a number from 0 to 1000000"},
+      {"[outer]\nmomentum = 1",
+       "x.toml:2: outer.momentum = 1 must be a number of at least 0 and below 1"},
+      {"[network]\nlatency_seconds = [0.1, nan]",
+       "x.toml:2: network.latency_seconds = [0.1, nan] must be a list of numbers, each from 0 to "
+       "1000 (seconds)"},
+      // Not one of the choices.
+      {"[outer]\noptimizer = 'adam'",
+       "x.toml:2: outer.optimizer = \"adam\" must be one of \"sgd\", \"momentum\", \"nesterov\", "
+       "\"delayed-nesterov\""},
+      {"[outer]\nmode = 'Sync'",
+       "x.toml:2: outer.mode = \"Sync\" must be one of \"sync\", \"async\""},
+      {"[clock]\nmode = 'wall'", "x.toml:2: clock.mode = \"wall\" must be \"virtual\""},
+      // Not used with the chosen method.
+      {"[outer]\noptimizer = 'nesterov'\nbuffer = 4",
+       "x.toml:3: outer.buffer = 4 is not used with outer.optimizer = \"nesterov\" (x.toml:2); it "
+       "needs outer.optimizer = \"delayed-nesterov\""},
+      {"[inner]\nmomentum = 0.5",
+       "x.toml:2: inner.momentum = 0.5 is not used with inner.optimizer = \"adamw\" (the default); "
+       "it needs inner.optimizer = \"momentum\" or \"nesterov\""},
+      {"[workers]\nheterogeneity = 'none'\nseconds_per_step = [1, 1, 1, 1]",
+       "x.toml:2: workers.heterogeneity = \"none\" is not used with workers.seconds_per_step = "
+       "[1.0, 1.0, 1.0, 1.0] (x.toml:3); it needs workers.seconds_per_step = []"},
+      // Not together.
+      {"[run]\nseed = 1",
+       "x.toml: data.paths = [] must name at least one shard, as in data.paths = "
+       "[\"texts/*.txt\"]"},
+  };
+  for (const auto& [text, message] : table) CHECK(error_of(text) == message);
+}
+
+TEST_CASE("mistakes on the command line are reported as such") {
+  struct bad_option {
+    std::string key, value, message;
+  };
+  const std::vector<bad_option> table = {
+      {"run.sed", "7", "unknown key run.sed = 7; did you mean run.seed?"},
+      {"rnu.seed", "7", "unknown key rnu.seed = 7; did you mean run.seed?"},
+      {"quotas.speed", "fast", "unknown key quotas.speed = \"fast\"; did you mean quota.speeds?"},
+      {"no.such", "7",
+       "unknown key no.such = 7; the sections are run, clock, model, data, workers, inner, outer, "
+       "quota, window, network, evaluate"},
+      {"run", "7", "run is a section: its keys are run.<key>"},
+      {"run.seed", "seven",
+       "run.seed = \"seven\" must be a whole number from 0 to 9223372036854775807"},
+      {"run.seed", "", "run.seed = \"\" must be a whole number from 0 to 9223372036854775807"},
+      {"run.threads", "1\nlocal_steps = 2",
+       "run.threads = \"1\\u000alocal_steps = 2\" must be a whole number from 0 to 1024"},
+      {"run.name", "\xff", "run.name must be valid UTF-8"},
+      {"run.name", "", "run.name = \"\" must be a name for a folder: not empty and without \"/\""},
+      {"run.name", "a/b",
+       "run.name = \"a/b\" must be a name for a folder: not empty and without \"/\""},
+      {"data.paths", "[]",
+       "data.paths = [] must name at least one shard, as in data.paths = [\"texts/*.txt\"]"},
+      {"inner.lr", "nan", "inner.lr = nan must be a number above 0 and at most 100"},
+      {"workers.seconds_per_step", "[0.5,",
+       "workers.seconds_per_step = \"[0.5,\" must be a list of numbers, each from 1e-09 to 1000 "
+       "(seconds)"},
+      {"window.quorum", "2",
+       "window.quorum = 2 is not used with outer.mode = \"async\" (the default); it needs "
+       "outer.mode = \"sync\""},
+      {"model.heads", "3",
+       "model.width = 128 is not a multiple of model.heads = 3; change one of them or set "
+       "model.head_size (model.width by default)"},
+      {"workers.seconds_per_step", "[0.5, 1]",
+       "workers.seconds_per_step has 2 entries but workers.count = 4; it must have none or one a "
+       "worker (workers.count by default)"},
+      {"network.latency_seconds", "[0.5, 1]",
+       "network.latency_seconds has 2 entries but workers.count = 4; it must have none, one for "
+       "all or one a worker (workers.count by default)"},
+      {"network.bandwidth_mbit", "[1, 2, 3, 4, 5]",
+       "network.bandwidth_mbit has 5 entries but workers.count = 4; it must have none, one for all "
+       "or one a worker (workers.count by default)"},
+      {"network.bandwidth_mbit", "[1e-4]",
+       "network.bandwidth_mbit has an entry of 0.0001; each must be 0 (no limit) or at least "
+       "0.001"},
+      {"inner.final_lr", "0.5",
+       "inner.final_lr = 0.5 is above inner.lr = 0.001; the learning rate can only fall (inner.lr "
+       "by default)"},
+      {"outer.activation", "0.3",
+       "outer.activation = 0.3 is above 1/N = 0.25 (N = workers.count = 4) (workers.count by "
+       "default)"},
+  };
+  for (const auto& [key, value, message] : table) {
+    CHECK(error_of({{key, value}}) == "command line: " + message);
+  }
+}
+
+TEST_CASE("contradicting settings are reported with the place of each") {
+  CHECK(error_of("data.paths = ['a']\n[model]\nwidth = 100\nheads = 3\n") ==
+        "x.toml:3, x.toml:4: model.width = 100 is not a multiple of model.heads = 3; change one of "
+        "them or set model.head_size");
+  CHECK(error_of("data.paths = ['a']\nouter.mode = 'sync'\nwindow.quorum = 4",
+                 {{"workers.count", "3"}, {"outer.optimizer", "sgd"}}) ==
+        "x.toml:3, command line: window.quorum = 4 can never be reached with workers.count = 3; it "
+        "must be at most that");
+  CHECK(error_of({{"outer.mode", "sync"}}) ==
+        "command line: outer.optimizer = \"delayed-nesterov\" takes updates one at a time, which "
+        "outer.mode = \"sync\" does not; use \"nesterov\", what it stands for there "
+        "(outer.optimizer by default)");
+  CHECK(error_of({{"outer.buffer", "5"}, {"outer.activation", "0.25"}}) ==
+        "command line: outer.activation = 0.25 is above 1/N = 0.2 (N = outer.buffer = 5)");
+  CHECK(
+      error_of("data.paths = ['a', 'b', 'c']",
+               {{"data.shard_sampling", "fixed"}, {"workers.count", "2"}}) ==
+      "command line, x.toml:1: data.shard_sampling = \"fixed\" with workers.count = 2 would never "
+      "train on the rest of the 3 shards in data.paths; use \"balanced\" or more workers");
+}
+
+TEST_CASE("settings at the edge of a rule are allowed") {
+  const std::vector<override_list> fine = {
+      {{"model.width", "100"}, {"model.heads", "3"}, {"model.head_size", "32"}},
+      {{"inner.lr", "0.5"}, {"inner.final_lr", "0.5"}},
+      {{"outer.activation", "0.25"}},
+      {{"outer.buffer", "3"}, {"outer.activation", "0.3333333333333333"}},
+      {{"outer.mode", "sync"}, {"outer.optimizer", "nesterov"}, {"window.quorum", "4"}},
+      {{"network.latency_seconds", "[1, 2, 3, 4]"}, {"network.bandwidth_mbit", "[0]"}},
+      {{"workers.seconds_per_step", "[]"}, {"workers.heterogeneity", "none"}},
+      {{"quota.local_steps", "100"}, {"run.local_steps", "10"}},
+      {{"data.shard_sampling", "fixed"}, {"workers.count", "1"}},
+  };
+  for (const auto& overrides : fine) CHECK(error_of(overrides) == "");
+}
+
+TEST_CASE("an explicit key that the method does not use is refused, its default is not") {
+  struct unused_key {
+    override_list method;
+    std::string key, value;
+  };
+  const std::vector<unused_key> table = {
+      {{{"outer.optimizer", "sgd"}}, "outer.momentum", "0.5"},
+      {{{"outer.optimizer", "sgd"}}, "outer.activation", "0"},
+      {{{"outer.optimizer", "momentum"}}, "outer.buffer", "4"},
+      {{{"inner.optimizer", "sgd"}}, "inner.momentum", "0.5"},
+      {{{"inner.optimizer", "sgd"}}, "inner.beta1", "0.5"},
+      {{{"inner.optimizer", "momentum"}}, "inner.beta2", "0.5"},
+      {{{"inner.optimizer", "nesterov"}}, "inner.epsilon", "0.5"},
+      {{{"outer.mode", "sync"}, {"outer.optimizer", "sgd"}}, "window.grace_seconds", "1"},
+      {{{"outer.mode", "async"}}, "window.quorum", "1"},
+      {{{"quota.policy", "fixed"}}, "quota.speeds", "given"},
+  };
+  for (const auto& [method, key, value] : table) {
+    CHECK(error_of(method) == "");
+    auto with_key = method;
+    with_key.emplace_back(key, value);
+    const auto start = "command line: " + key + " = ";
+    CHECK(error_of(with_key).rfind(start, 0) == 0);
+    CHECK(error_of(with_key).find(" is not used with " + method[0].first) != std::string::npos);
+  }
+}
+
+TEST_CASE("a key of the file that the command line put out of use is dropped, with a note") {
+  const std::string text =
+      "data.paths = ['a']\n[outer]\noptimizer = 'delayed-nesterov'\nmomentum = 0.5\n"
+      "activation = 0.1\n";
+  const temporary_folder folder;
+  std::vector<std::string> notes;
+  const auto c = load_config(folder.write(text), {{"outer.optimizer", "nesterov"}}, &notes);
+  CHECK(c.outer.activation == config{}.outer.activation);
+  CHECK(c.outer.momentum == 0.5);
+  REQUIRE(notes.size() == 1);
+  CHECK(without(notes[0], folder.prefix()) ==
+        "outer.activation = 0.1 from x.toml:5 is not used with outer.optimizer = \"nesterov\" "
+        "(command line)");
+}
+
+TEST_CASE(
+    "a key is refused if the file alone does not use it either, or the command line sets it") {
+  const std::string nesterov = "data.paths = ['a']\n[outer]\noptimizer = 'nesterov'\nbuffer = 4\n";
+  CHECK(error_of(nesterov, {{"outer.optimizer", "sgd"}}) ==
+        "x.toml:4: outer.buffer = 4 is not used with outer.optimizer = \"sgd\" (command line); it "
+        "needs outer.optimizer = \"delayed-nesterov\"");
+  CHECK(error_of(nesterov, {{"outer.optimizer", "delayed-nesterov"}}) == "");
+  const std::string delayed = "data.paths = ['a']\nouter.buffer = 4\n";
+  CHECK(error_of(delayed, {{"outer.optimizer", "sgd"}, {"outer.buffer", "5"}}) ==
+        "command line: outer.buffer = 5 is not used with outer.optimizer = \"sgd\" (command line); "
+        "it needs outer.optimizer = \"delayed-nesterov\"");
+}
+
+TEST_CASE("a dropped key takes no part in contradictions") {
+  const std::string text = "data.paths = ['a']\n[outer]\nbuffer = 2\nactivation = 0.5\n";
+  std::vector<std::string> notes;
+  load(text, {{"outer.optimizer", "sgd"}, {"workers.count", "3"}}, &notes);
+  CHECK(notes.size() == 2);
+}
+
+// -- writing -------------------------------------------------------------------------------------
+
+TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
+  const auto original = load_config("", unusual_settings());
+  const auto text = to_toml(original);
+  const auto again = load(text);
+  CHECK(equal(again, original));
+  CHECK(to_toml(again) == text);
+  CHECK(again.workers.jitter == 0.30000000000000004);
+  CHECK(again.inner.final_lr == 1e-300);
+  CHECK(again.run.directory == "out \"of\" \\ here");
+  CHECK(again.run.name == "fünf\tlines\x7f");
+}
+
+TEST_CASE("the unusual settings leave no key at its default but those out of use or of choice") {
+  const auto c = load_config("", unusual_settings());
+  for (const auto& spec : keys()) {
+    const bool free = in_use(spec, c) && spec.choices.size() != 1 && spec.name != "outer.mode" &&
+                      spec.name != "outer.optimizer";
+    CHECK_MESSAGE((spec.member.get(c) != spec.default_value()) == free, spec.name);
+  }
+}
+
+TEST_CASE("the TOML of a config holds the keys in use, in order, and no others") {
+  auto c = config{};
+  c.outer.optimizer = "sgd";
+  c.quota.policy = "fixed";
+  const auto text = to_toml(c);
+  CHECK(text.find("[outer]\nmode = \"async\"\noptimizer = \"sgd\"\nlr = 0.7\n\n"
+                  "[quota]\npolicy = \"fixed\"\nlocal_steps = 50\n\n"
+                  "[window]\ngrace_seconds = 0.0\n\n") != std::string::npos);
+  CHECK(text.rfind("[run]\ndirectory = \"\"\nname = \"run\"\nseed = 1\n", 0) == 0);
+}
+
+TEST_CASE("a shard of one path is written as a string, of more as a list") {
+  auto c = config{};
+  c.data.paths = {{"a"}, {"b", "c"}};
+  CHECK(to_toml(c).find("paths = [\"a\", [\"b\", \"c\"]]\n") != std::string::npos);
+}
+
+TEST_CASE("the quickstart is a valid config, and its synchronous variant too") {
+  std::vector<std::string> notes;
+  const auto async = load_config(quickstart_path(), {}, &notes);
+  CHECK(notes.empty());
+  CHECK(async.run.name == "quickstart");
+  CHECK(async.outer.optimizer == "delayed-nesterov");
+  CHECK(async.data.paths.size() == 4);
+
+  const auto sync = load_config(quickstart_path(),
+                                {{"outer.optimizer", "nesterov"}, {"outer.mode", "sync"}}, &notes);
+  CHECK(sync.outer.mode == "sync");
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].rfind("outer.buffer = 4 from ", 0) == 0);
+}
+
+// -- the schema ----------------------------------------------------------------------------------
+
+TEST_CASE("every key has its own name and its own member, a help text and a default in range") {
+  std::set<std::string_view> names;
+  std::set<std::string> sections;
+  std::string_view section;
+  for (const auto& spec : keys()) {
+    CAPTURE(spec.name);
+    CHECK(names.insert(spec.name).second);
+    if (spec.section() != section) {
+      section = spec.section();
+      CHECK(sections.emplace(section).second);  // keys of a section are neighbours
+    }
+    CHECK(find_key(spec.name) == &spec);
+    CHECK_FALSE(spec.help.empty());
+    CHECK(allows(spec, spec.default_value()));
+    CHECK(spec.range.minimum <= spec.range.maximum);
+  }
+  CHECK(find_key("run.nothing") == nullptr);
+  CHECK(key_names().size() == names.size());
+  CHECK(key_names().front() == "run.directory");
+
+  // Setting one key changes that one alone.
+  const auto c = load_config("", unusual_settings());
+  for (const auto& spec : keys()) {
+    auto changed = config{};
+    spec.member.set(changed, spec.member.get(c));
+    for (const auto& other : keys()) {
+      const auto& expected = other.name == spec.name ? spec.member.get(c) : other.default_value();
+      CHECK_MESSAGE(other.member.get(changed) == expected, spec.name);
+    }
+  }
+}
+
+TEST_CASE("a condition names a key that is always used, and values that it allows") {
+  for (const auto& spec : keys()) {
+    if (spec.used_when.key.empty()) continue;
+    CAPTURE(spec.name);
+    const auto* deciding = find_key(spec.used_when.key);
+    REQUIRE(deciding != nullptr);
+    CHECK(deciding->used_when.key.empty());
+    for (const auto value : spec.used_when.values) {
+      if (deciding->choices.empty()) {
+        CHECK(to_text(deciding->default_value()) == value);
+      } else {
+        CHECK(allows(*deciding, key_value(std::string(value))));
+      }
+    }
+  }
+}
+
+TEST_CASE("the defaults contradict each other only in lacking data") {
+  auto c = config{};
+  CHECK(find_contradiction(c)->keys == std::vector<std::string_view>{"data.paths"});
+  c.data.paths = {{"a"}};
+  CHECK_FALSE(find_contradiction(c).has_value());
+}
+
+TEST_CASE("the page of all keys has a row for each key with its default and scope") {
+  const auto page = describe_keys_markdown();
+  for (const auto& spec : keys()) {
+    const auto start = "| `" + std::string(spec.name) + "` | `" + to_text(spec.default_value()) +
+                       "` | " + allowed_values(spec) + " | ";
+    const auto at = page.find("\n" + start);
+    REQUIRE_MESSAGE(at != std::string::npos, spec.name);
+    const auto row = page.substr(at + 1, page.find('\n', at + 1) - at - 1);
+    CHECK_MESSAGE(std::count(row.begin(), row.end(), '|') == 6, row);
+  }
+  CHECK(page.find("| `outer.buffer` | `0` | a whole number from 0 to 65536 (updates) | run | N: "
+                  "updates from one change of the momentum to the next; 0: the number of workers. "
+                  "Used with outer.optimizer = \"delayed-nesterov\". |\n") != std::string::npos);
+  CHECK(page.find("runs/&lt;name>") != std::string::npos);
+}
+
+TEST_CASE("the help for a terminal has each key as an option, in lines of at most 100 columns") {
+  const auto help = describe_keys_text();
+  for (const auto& spec : keys()) {
+    CHECK(help.find("\n  --" + std::string(spec.name) + " " + to_text(spec.default_value()) +
+                    "\n") != std::string::npos);
+  }
+  CHECK(help.find("\n  --inner.momentum 0.9\n"
+                  "      Momentum of the workers' optimizer. Used with inner.optimizer = "
+                  "\"momentum\" or \"nesterov\".\n"
+                  "      Takes a number of at least 0 and below 1.\n") != std::string::npos);
+  std::size_t longest = 0;
+  for (std::size_t at = 0; at < help.size();) {
+    const auto end = help.find('\n', at);
+    longest = std::max(longest, end - at);
+    at = end + 1;
+  }
+  CHECK(longest <= 100);
+  CHECK(longest > 90);
+}

@@ -1,0 +1,441 @@
+#include "coordination/coordinator.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "coordination/virtual_clock.hpp"
+
+using namespace rubato;
+using namespace std::chrono_literals;
+
+namespace {
+
+coordinator::setting facts(std::size_t shards = 4) {
+  coordinator::setting s;
+  s.shard_weights.assign(shards, 1.0);
+  s.elements = 10;
+  s.update_bytes = 40;
+  s.tokens_per_step = 2;
+  return s;
+}
+
+config base_config() {
+  config c;
+  c.run.local_steps = 1'000'000;
+  c.quota.policy = "fixed";
+  c.quota.local_steps = 10;
+  c.evaluate.every_local_steps = 1'000'000;
+  return c;
+}
+
+/// Plays server, worker and clock: keeps all actions by kind and answers assignments on request.
+struct play {
+  explicit play(const config& c, coordinator::setting s = facts()) : core(c, std::move(s)) {
+    for (worker_id w = 0; w < c.workers.count; ++w) note(core.worker_joined(0s, w));
+    tick(0s);
+  }
+
+  void note(const action_list& actions) {
+    for (const auto& a : actions) {
+      if (const auto* x = std::get_if<assign_action>(&a)) {
+        assigned.push_back(x->work);
+        latest[x->work.id.worker] = x->work;
+        clock.expect(x->work.due(), x->work.id);
+      } else if (const auto* x = std::get_if<apply_action>(&a)) {
+        applied.push_back(*x);
+      } else if (const auto* x = std::get_if<settle_action>(&a)) {
+        settled.push_back(x->record);
+      } else if (const auto* x = std::get_if<evaluate_action>(&a)) {
+        evaluated.push_back({x->version, core.local_steps()});
+      } else if (std::holds_alternative<finish_action>(a)) {
+        finishes += 1;
+      }
+    }
+  }
+
+  arrival answer(const assignment& work) const {
+    arrival a;
+    a.id = work.id;
+    a.base_version = work.base_version;
+    a.steps = work.steps;
+    a.elements = 10;
+    a.norm = 1.0;
+    a.loss = 2.0;
+    a.compute_time = work.timing.compute;
+    return a;
+  }
+
+  void arrive(run_time now, worker_id w) { note(core.update_arrived(now, answer(latest.at(w)))); }
+  void tick(run_time now) { note(core.tick(now)); }
+
+  /// Runs on the virtual clock until the run ends or `limit` is passed.
+  void run(run_time limit = run_time::max()) {
+    while (!core.finished()) {
+      clock.set_window_end(core.window_end());
+      const auto event = clock.next();
+      if (!event || event->time > limit) return;
+      clock.take();
+      if (event->arrival) {
+        arrive(event->time, event->arrival->worker);
+      } else {
+        tick(event->time);
+      }
+    }
+  }
+
+  std::vector<fate> fates() const {
+    std::vector<fate> result;
+    for (const auto& r : settled) result.push_back(r.what);
+    return result;
+  }
+
+  coordinator core;
+  virtual_clock clock;
+  std::vector<assignment> assigned;
+  std::map<worker_id, assignment> latest;
+  std::vector<apply_action> applied;
+  std::vector<update_record> settled;
+  std::vector<std::pair<std::uint64_t, std::int64_t>> evaluated;
+  int finishes = 0;
+};
+
+}  // namespace
+
+TEST_CASE("at the start every worker gets version 0 and a shard of its own") {
+  play p(base_config());
+  REQUIRE(p.assigned.size() == 4);
+  std::vector<bool> shard(4, false);
+  for (worker_id w = 0; w < 4; ++w) {
+    const auto& work = p.assigned[w];
+    CHECK(work.id == update_id{w, 1, 0});
+    CHECK(work.base_version == 0);
+    CHECK(work.steps == 10);
+    CHECK_FALSE(shard[work.shard]);
+    shard[work.shard] = true;
+  }
+  CHECK(p.evaluated == std::vector<std::pair<std::uint64_t, std::int64_t>>{{0, 0}});
+}
+
+TEST_CASE("an asynchronous update is applied on arrival; its staleness counts versions") {
+  play p(base_config());
+  p.arrive(6s, 0);
+  p.tick(6s);
+  p.arrive(7s, 1);
+  p.tick(7s);
+  p.arrive(12s, 0);
+  p.tick(12s);
+  p.arrive(15s, 2);
+  REQUIRE(p.settled.size() == 4);
+  CHECK(p.settled[0].staleness == 0);
+  CHECK(p.settled[1].staleness == 1);  // version 1 was made in the meantime
+  CHECK(p.settled[2].staleness == 1);  // started from 1, version 2 was made in the meantime
+  CHECK(p.settled[3].staleness == 3);
+  CHECK(p.core.version() == 4);
+  CHECK(p.core.local_steps() == 40);
+  CHECK(p.latest[0].base_version == 3);
+}
+
+TEST_CASE("arrivals with one timestamp are all settled before anybody is assigned") {
+  play p(base_config());
+  p.arrive(6s, 0);
+  p.arrive(6s, 1);
+  CHECK(p.assigned.size() == 4);
+  p.tick(6s);
+  REQUIRE(p.assigned.size() == 6);
+  CHECK(p.assigned[4].base_version == 2);
+  CHECK(p.assigned[5].base_version == 2);
+}
+
+TEST_CASE("with DyLU and half a second of grace, three of the four toy workers restart together") {
+  // 50, 38, 19 and 8 steps end at 29.0, 28.5, 28.69 and 26.64 s: 29.0 is the window's last moment.
+  auto c = base_config();
+  c.quota.policy = "dylu";
+  c.quota.local_steps = 50;
+  c.window.grace_seconds = 0.5;
+  play p(c);
+  p.run(29s);
+  REQUIRE(p.settled.size() == 4);
+  REQUIRE(p.assigned.size() == 8);
+  CHECK(p.assigned[4].id.worker == 3);
+  CHECK(p.assigned[4].assigned_at == 27140ms);
+  CHECK(p.assigned[4].base_version == 1);
+  for (std::size_t i : {5, 6, 7}) {
+    CHECK(p.assigned[i].assigned_at == 29s);
+    CHECK(p.assigned[i].base_version == 4);
+  }
+  SUBCASE("a nanosecond less of grace and the fastest starts a window of its own") {
+    c.window.grace_seconds = 0.499999999;
+    play q(c);
+    q.run(29s);
+    REQUIRE(q.assigned.size() == 7);
+    CHECK(q.assigned[5].assigned_at == 29s - 1ns);
+    CHECK(q.assigned[6].assigned_at == 29s - 1ns);
+    CHECK(q.core.window_end() == 29s + 499999999ns);
+  }
+}
+
+TEST_CASE("a window closes early when nobody is left to wait for") {
+  auto c = base_config();
+  c.workers.count = 2;
+  c.window.grace_seconds = 100.0;
+  play p(c);
+  p.arrive(6s, 0);
+  CHECK(p.core.window_end() == 106s);
+  SUBCASE("because all have arrived") {
+    p.arrive(8s, 1);
+    CHECK(p.core.window_end() == 8s);
+  }
+  SUBCASE("because the last one was lost") {
+    p.note(p.core.worker_lost(8s, 1));
+    CHECK(p.core.window_end() == 8s);
+    CHECK(p.fates() == std::vector<fate>{fate::applied, fate::abandoned});
+  }
+  p.tick(8s);
+  CHECK(p.latest[0].assigned_at == 8s);
+}
+
+TEST_CASE("a duplicate is settled as such and never applied") {
+  play p(base_config());
+  const auto first = p.answer(p.latest[0]);
+  p.note(p.core.update_arrived(6s, first));
+  p.note(p.core.update_arrived(6s, first));
+  CHECK(p.applied.size() == 1);
+  p.tick(6s);
+  p.note(p.core.update_arrived(7s, first));  // also after the next round was given out
+  CHECK(p.applied.size() == 1);
+  CHECK(p.core.version() == 1);
+  CHECK(p.core.local_steps() == 10);
+  CHECK(p.fates() == std::vector<fate>{fate::applied, fate::duplicate, fate::duplicate});
+  CHECK(p.settled[2].tokens == 0);
+}
+
+TEST_CASE("a worker that was lost and returns has a new incarnation; its old update is refused") {
+  play p(base_config());
+  const auto old = p.answer(p.latest[2]);
+  p.note(p.core.worker_lost(5s, 2));
+  p.note(p.core.update_arrived(6s, old));
+  p.note(p.core.worker_joined(7s, 2));
+  p.tick(7s);
+  CHECK(p.latest[2].id == update_id{2, 2, 0});
+  p.note(p.core.update_arrived(8s, old));
+  CHECK(p.fates() ==
+        std::vector<fate>{fate::abandoned, fate::stale_incarnation, fate::stale_incarnation});
+  CHECK(p.applied.empty());
+  p.arrive(9s, 2);
+  CHECK(p.applied.size() == 1);
+}
+
+TEST_CASE("joining again fences the incarnation before") {
+  play p(base_config());
+  p.note(p.core.worker_joined(1s, 0));
+  CHECK(p.core.incarnation(0) == 2);
+  CHECK(p.fates() == std::vector<fate>{fate::abandoned});
+}
+
+TEST_CASE("an update that cannot be right is refused, and its worker starts again") {
+  play p(base_config());
+  auto bad = p.answer(p.latest[0]);
+  fate expected{};
+  SUBCASE("not a number") {
+    bad.finite = false, expected = fate::not_finite;
+  }
+  SUBCASE("overflowed norm") {
+    bad.norm = std::numeric_limits<double>::infinity(), expected = fate::not_finite;
+  }
+  SUBCASE("another model") {
+    bad.elements = 11, expected = fate::wrong_size;
+  }
+  SUBCASE("another base") {
+    bad.base_version = 3, expected = fate::wrong_base;
+  }
+  p.note(p.core.update_arrived(6s, bad));
+  CHECK(p.fates() == std::vector<fate>{expected});
+  CHECK(p.applied.empty());
+  CHECK(p.core.version() == 0);
+  CHECK(p.core.local_steps() == 10);  // the budget was spent, if in vain
+  p.tick(6s);
+  CHECK(p.latest[0].id == update_id{0, 1, 1});
+}
+
+TEST_CASE("strangers and unassigned rounds change nothing") {
+  play p(base_config());
+  auto update = p.answer(p.latest[0]);
+  update.id.worker = 99;
+  p.note(p.core.update_arrived(1s, update));
+  update.id = {0, 1, 1};
+  p.note(p.core.update_arrived(1s, update));
+  CHECK(p.fates() == std::vector<fate>{fate::unknown_worker, fate::not_assigned});
+  CHECK(p.core.local_steps() == 0);
+  p.arrive(6s, 0);
+  CHECK(p.applied.size() == 1);
+}
+
+TEST_CASE("a refused or lost round's data counts as not learned, but its span is not used again") {
+  auto c = base_config();
+  c.workers.count = 1;
+  play p(c, facts(1));
+  auto bad = p.answer(p.latest[0]);
+  bad.finite = false;
+  p.note(p.core.update_arrived(6s, bad));
+  p.tick(6s);
+  CHECK(p.latest[0].data_position == 10);
+  CHECK(p.latest[0].rates.start == 10);
+}
+
+TEST_CASE("a synchronous round waits for all, then makes one version in worker order") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  play p(c);
+  for (worker_id w : {3, 0, 2}) p.arrive(10s, w);
+  CHECK_FALSE(p.core.window_end().has_value());
+  CHECK(p.applied.empty());
+  p.arrive(33s, 1);
+  CHECK(p.core.window_end() == 33s);
+  p.tick(33s);
+  REQUIRE(p.applied.size() == 1);
+  CHECK(p.applied[0].updates == std::vector<update_id>{{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}});
+  CHECK(p.applied[0].weights == std::vector<double>(4, 1.0));
+  CHECK(p.core.version() == 1);
+  CHECK(p.assigned.size() == 8);
+  for (const auto& record : p.settled) CHECK(record.staleness == 0);
+}
+
+TEST_CASE("a synchronous round goes on without a worker that was lost") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.workers.count = 2;
+  play p(c);
+  p.arrive(10s, 0);
+  p.note(p.core.worker_lost(12s, 1));
+  p.tick(12s);
+  CHECK(p.applied.size() == 1);
+  CHECK(p.latest[0].assigned_at == 12s);
+}
+
+TEST_CASE("a quorum ends the round early; the late ones are stale updates of the next") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.window.quorum = 3;
+  play p(c);
+  for (worker_id w : {0, 1, 2}) p.arrive(10s, w);
+  p.tick(10s);
+  REQUIRE(p.applied.size() == 1);
+  CHECK(p.applied[0].updates.size() == 3);
+  p.arrive(11s, 3);
+  p.arrive(20s, 0);
+  p.arrive(20s, 1);
+  p.tick(20s);
+  REQUIRE(p.applied.size() == 2);
+  CHECK(p.applied[1].updates == std::vector<update_id>{{0, 1, 1}, {1, 1, 1}, {3, 1, 0}});
+  const auto late = std::find_if(p.settled.begin(), p.settled.end(),
+                                 [](const auto& r) { return r.work.id.worker == 3; });
+  CHECK(late->staleness == 1);
+}
+
+TEST_CASE("each shard has a learning-rate schedule of its own; synchronous runs have one for all") {
+  auto c = base_config();
+  c.run.local_steps = 4000;
+  c.inner.warmup_steps = 100;
+  SUBCASE("asynchronous") {
+    play p(c);
+    std::map<shard_id, std::int64_t> next;
+    p.run();
+    for (const auto& work : p.assigned) {
+      CHECK(work.rates.start == next[work.shard]);
+      CHECK(work.data_position == static_cast<std::uint64_t>(next[work.shard]));
+      CHECK(work.rates.total == 1000);
+      CHECK(work.rates.warmup == 100);
+      next[work.shard] += work.steps;
+    }
+    for (const auto& [shard, steps] : next) CHECK(steps == doctest::Approx(1000).epsilon(0.03));
+  }
+  SUBCASE("synchronous") {
+    c.outer.mode = "sync";
+    play p(c);
+    p.run();
+    REQUIRE(p.assigned.size() == 400);
+    for (std::size_t i = 0; i < p.assigned.size(); ++i) {
+      CHECK(p.assigned[i].rates.start == static_cast<std::int64_t>(i / 4 * 10));
+      CHECK(p.assigned[i].rates.total == 1000);
+    }
+  }
+}
+
+TEST_CASE("the run ends when the budget is used up; what is still in flight is accounted for") {
+  auto c = base_config();
+  c.run.local_steps = 200;
+  play p(c);
+  p.run();
+  CHECK(p.finishes == 1);
+  CHECK(p.core.finished());
+  CHECK(p.core.local_steps() == 200);
+  CHECK(p.core.count(fate::applied) == 20);
+  CHECK(p.core.count(fate::run_ended) == 3);
+  CHECK(p.settled.size() == p.assigned.size());  // every round has a fate
+  std::int64_t busy_steps = 0;
+  for (const auto& t : p.core.totals(p.clock.now())) {
+    // Nobody ever waited: even the unfinished rounds' time up to now is counted.
+    CHECK(t.compute_time == p.clock.now());
+    busy_steps += t.local_steps;
+  }
+  CHECK(busy_steps == 200);
+}
+
+TEST_CASE("a synchronous run on unequal workers waits for the slowest: its utilisation shows it") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.run.local_steps = 400;
+  play p(c);
+  p.run();
+  CHECK(p.clock.now() == 10 * 10 * 3330ms);
+  const auto totals = p.core.totals(p.clock.now());
+  CHECK(totals[3].compute_time == p.clock.now());
+  CHECK(totals[0].compute_time == 100 * 580ms);
+}
+
+TEST_CASE("stopping settles the rounds in flight and ends the run once") {
+  play p(base_config());
+  p.arrive(6s, 0);
+  p.note(p.core.stop(7s));
+  p.note(p.core.stop(8s));
+  CHECK(p.finishes == 1);
+  CHECK(p.core.count(fate::run_ended) == 3);
+  CHECK(p.core.update_arrived(9s, p.answer(p.latest[1])).empty());
+  CHECK_FALSE(p.core.window_end().has_value());
+}
+
+TEST_CASE("a version is evaluated at the first one at or past each multiple") {
+  auto c = base_config();
+  c.evaluate.every_local_steps = 25;
+  c.run.local_steps = 110;
+  play p(c);
+  p.run();
+  const std::vector<std::pair<std::uint64_t, std::int64_t>> expected{
+      {0, 0}, {3, 30}, {5, 50}, {8, 80}, {10, 100}};
+  CHECK(p.evaluated == expected);
+}
+
+TEST_CASE("measured speeds give the same quotas as given ones after the first round") {
+  auto c = base_config();
+  c.quota.policy = "dylu";
+  c.quota.local_steps = 50;
+  c.quota.speeds = "measured";
+  play p(c);
+  p.run(200s);
+  for (worker_id w = 0; w < 4; ++w) {
+    CHECK(p.latest[w].id.sequence > 1);
+    CHECK(p.latest[w].steps == std::vector<std::uint32_t>{50, 38, 19, 8}[w]);
+  }
+}
+
+TEST_CASE("a fixed binding gives worker i shard i") {
+  auto c = base_config();
+  c.data.shard_sampling = "fixed";
+  play p(c, facts(3));
+  p.run(100s);
+  for (const auto& work : p.assigned) CHECK(work.shard == work.id.worker % 3);
+}

@@ -1,0 +1,60 @@
+#include "coordination/schedule.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace rubato;
+
+namespace {
+
+config::inner_section rates() {
+  config::inner_section inner;
+  inner.lr = 1.0;
+  inner.final_lr = 0.2;
+  inner.warmup_steps = 10;
+  return inner;
+}
+
+}  // namespace
+
+TEST_CASE("the learning rate rises linearly, peaks at the end of warm-up and ends at final_lr") {
+  const auto inner = rates();
+  const rate_span span{.start = 0, .total = 110, .warmup = 10};
+  CHECK(learning_rate(inner, span, 0) == doctest::Approx(0.1));
+  CHECK(learning_rate(inner, span, 4) == doctest::Approx(0.5));
+  CHECK(learning_rate(inner, span, 9) == 1.0);                     // t = warmup
+  CHECK(learning_rate(inner, span, 59) == doctest::Approx(0.6));   // half-way: the mean
+  CHECK(learning_rate(inner, span, 109) == doctest::Approx(0.2));  // t = total
+}
+
+TEST_CASE("beyond its end a schedule stays at final_lr") {
+  const auto inner = rates();
+  const rate_span span{.start = 100, .total = 110, .warmup = 10};
+  CHECK(learning_rate(inner, span, 10) == doctest::Approx(0.2));
+  CHECK(learning_rate(inner, span, 10'000) == doctest::Approx(0.2));
+}
+
+TEST_CASE("a span goes on where the one before it ended") {
+  const auto inner = rates();
+  const rate_span whole{.start = 0, .total = 110, .warmup = 10};
+  const rate_span later{.start = 37, .total = 110, .warmup = 10};
+  for (int step = 0; step < 70; ++step) {
+    CHECK(learning_rate(inner, later, step) == learning_rate(inner, whole, 37 + step));
+  }
+}
+
+TEST_CASE("a schedule is the shard's share of the budget, with at most a tenth of warm-up") {
+  auto inner = rates();
+  CHECK(make_schedule(inner, 4000, 0.25) == rate_span{.start = 0, .total = 1000, .warmup = 10});
+  inner.warmup_steps = 500;
+  CHECK(make_schedule(inner, 4000, 0.25) == rate_span{.start = 0, .total = 1000, .warmup = 100});
+  CHECK(make_schedule(inner, 3, 0.01).total == 1);
+}
+
+TEST_CASE("a schedule without warm-up starts just below the peak and never divides by zero") {
+  auto inner = rates();
+  inner.warmup_steps = 0;
+  const auto span = make_schedule(inner, 1, 1.0);
+  CHECK(learning_rate(inner, span, 0) == doctest::Approx(0.2));
+  CHECK(learning_rate(inner, {.start = 0, .total = 1000, .warmup = 0}, 0) ==
+        doctest::Approx(1.0).epsilon(1e-4));
+}

@@ -1,0 +1,172 @@
+#include "monitoring/summary.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+using namespace rubato;
+
+namespace {
+
+evaluation some_evaluation() {
+  evaluation e;
+  e.version = 160;
+  e.local_steps = 4000;
+  e.tokens = 8'192'000;
+  e.clock_seconds = 604.0;
+  e.wall_seconds = 200.0;
+  e.loss = 0.1 + 0.2;  // needs all 17 digits
+  e.perplexity = 1.35;
+  e.bits_per_byte = 0.43;
+  e.accuracy = 0.52;
+  e.shard_loss = {0.25, 0.35};
+  return e;
+}
+
+run_summary some_summary() {
+  run_summary s;
+  s.method = "async delayed-nesterov, dylu";
+  s.seed = 3;
+  s.clock = "virtual";
+  s.outcome = "finished";
+  s.parameters = 825'344;
+  s.workers = 2;
+  s.local_steps = 4012;
+  s.tokens = 8'216'576;
+  s.server_version = 164;
+  s.wall_seconds = 200.3;
+  s.virtual_seconds = 6000.0;
+  s.tokens_per_second = 41'000.2;
+  s.utilisation = 0.974;
+  s.staleness = {2.93, 3, 5, 6};
+  s.updates = {164, 1, 2, 4, 3};
+  s.bytes = {541'000'000, 540'000'000};
+  s.final = some_evaluation();
+  s.best = some_evaluation();
+  s.best->local_steps = 3600;
+  s.params_sha256 = "0123456789abcdef0123456789abcdef";
+  s.per_worker = {{0.25, 40, 2000, 0.99}, {0.5, 41, 1012, 0.98}};
+  s.baselines = {{"unigram", 4.92}};
+  s.directory = "runs/one";
+  return s;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("summary.json has every promised key and every digit") {
+  const auto json = nlohmann::json::parse(to_json(some_summary()));
+  CHECK(json["method"] == "async delayed-nesterov, dylu");
+  CHECK(json["seed"] == 3);
+  CHECK(json["clock"] == "virtual");
+  CHECK(json["outcome"] == "finished");
+  CHECK(json["parameters"] == 825'344);
+  CHECK(json["workers"] == 2);
+  CHECK(json["local_steps"] == 4012);
+  CHECK(json["tokens"] == 8'216'576);
+  CHECK(json["server_version"] == 164);
+  CHECK(json["wall_seconds"] == 200.3);
+  CHECK(json["virtual_seconds"] == 6000.0);
+  CHECK(json["tokens_per_second"] == 41'000.2);
+  CHECK(json["utilisation"] == 0.974);
+  CHECK(json["staleness"] == nlohmann::json({{"mean", 2.93}, {"p50", 3}, {"p99", 5}, {"max", 6}}));
+  CHECK(json["updates"] ==
+        nlohmann::json(
+            {{"applied", 164}, {"stale", 1}, {"rejected", 2}, {"duplicate", 4}, {"run_ended", 3}}));
+  CHECK(json["bytes"] == nlohmann::json({{"down", 541'000'000}, {"up", 540'000'000}}));
+  CHECK(json["final"]["loss"] == 0.1 + 0.2);
+  CHECK(json["final"]["perplexity"] == 1.35);
+  CHECK(json["final"]["bits_per_byte"] == 0.43);
+  CHECK(json["final"]["accuracy"] == 0.52);
+  CHECK(json["final"]["shard_loss"] == nlohmann::json({0.25, 0.35}));
+  CHECK(json["best"]["local_steps"] == 3600);
+  CHECK(json["params_sha256"] == "0123456789abcdef0123456789abcdef");
+  CHECK(json["per_worker"].size() == 2);
+  CHECK(json["per_worker"][1]["rounds"] == 41);
+  CHECK(json["per_worker"][1]["local_steps"] == 1012);
+  CHECK(json["baselines"] == nlohmann::json{{"unigram", {{"bits_per_byte", 4.92}}}});
+  CHECK(json["directory"] == "runs/one");
+}
+
+TEST_CASE("numbers that do not exist are null") {
+  run_summary s = some_summary();
+  s.final->loss = std::numeric_limits<double>::quiet_NaN();
+  s.final->perplexity = std::numeric_limits<double>::infinity();
+  s.final->shard_loss = {1.0, -std::numeric_limits<double>::infinity()};
+  s.best.reset();
+  s.tokens_per_second = std::numeric_limits<double>::infinity();
+  const auto json = nlohmann::json::parse(to_json(s));
+  CHECK(json["final"]["loss"].is_null());
+  CHECK(json["final"]["perplexity"].is_null());
+  CHECK(json["final"]["shard_loss"][1].is_null());
+  CHECK(json["best"].is_null());
+  CHECK(json["tokens_per_second"].is_null());
+}
+
+TEST_CASE("a run without workers or evaluations has an empty list, not a missing one") {
+  const auto json = nlohmann::json::parse(to_json(run_summary{}));
+  CHECK(json["per_worker"] == nlohmann::json::array());
+  CHECK(json["final"].is_null());
+  CHECK(contains(to_text(run_summary{}), "no evaluation was made"));
+}
+
+TEST_CASE("a directory whose name is not UTF-8 still gives valid JSON") {
+  run_summary s = some_summary();
+  s.directory = "runs/\xff";
+  CHECK(nlohmann::json::parse(to_json(s))["directory"] == "runs/\xEF\xBF\xBD");
+}
+
+TEST_CASE("a line of metrics.jsonl is one line with all fields of an evaluation") {
+  const std::string line = to_json_line(some_evaluation());
+  CHECK(line.find('\n') == std::string::npos);
+  CHECK(nlohmann::json::parse(line) == nlohmann::json({{"local_steps", 4000},
+                                                       {"version", 160},
+                                                       {"tokens", 8'192'000},
+                                                       {"clock_seconds", 604.0},
+                                                       {"wall_seconds", 200.0},
+                                                       {"loss", 0.1 + 0.2},
+                                                       {"perplexity", 1.35},
+                                                       {"bits_per_byte", 0.43},
+                                                       {"accuracy", 0.52},
+                                                       {"shard_loss", {0.25, 0.35}}}));
+}
+
+TEST_CASE("the closing summary tells what came out, at what cost, and where it is") {
+  const std::string text = to_text(some_summary());
+  for (const std::string part :
+       {"Finished after 4012 local steps: async delayed-nesterov, dylu", "best: after 3600 steps",
+        "0.4300", "unigram 4.920", "52.0%", "3m 20s real, 1h 40m virtual", "97.4%",
+        "mean 2.93, median 3, 99% at most 5, max 6",
+        "164 applied, 1 too stale, 2 rejected, 4 duplicate, 3 cut off",
+        "541 MB to the workers, 540 MB to the server", "0123456789abcdef...", "0.250 s/step",
+        "2000", "runs/one"}) {
+    CAPTURE(part);
+    CHECK(contains(text, part));
+  }
+  CHECK(text.back() == '\n');
+}
+
+TEST_CASE("the closing summary fits into 80 columns") {
+  std::istringstream lines(to_text(some_summary()));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(line.size() <= 80);
+  }
+}
+
+TEST_CASE("wall-clock runs have no virtual time, and many workers no long table") {
+  run_summary s = some_summary();
+  s.clock = "wall";
+  s.per_worker.assign(1000, {0.1, 10, 500, 0.9});
+  const std::string text = to_text(s);
+  CHECK_FALSE(contains(text, "virtual"));
+  CHECK(contains(text, "and 988 more workers"));
+  CHECK(std::count(text.begin(), text.end(), '\n') < 40);
+}

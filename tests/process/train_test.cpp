@@ -1,0 +1,252 @@
+// The program as a user runs it: real processes, real text, the model on LibTorch.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/random.hpp"
+
+using namespace rubato;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+struct outcome {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+/// A folder with two shards of made-up text, and the program to train on them.
+struct fixture {
+  fixture() {
+    root = fs::temp_directory_path() / ("rubato-process-" + std::to_string(getpid()));
+    fs::remove_all(root);
+    for (const std::string shard : {"prose", "sums"}) {
+      fs::create_directories(root / shard);
+      for (std::uint64_t file = 0; file < 6; ++file) {
+        random_generator random(file, random_stream::test, {shard.size()});
+        std::ofstream out(root / shard / (std::to_string(file) + ".txt"));
+        for (int line = 0; line < 200; ++line) {
+          const auto x = random.below(50), y = random.below(50);
+          if (shard == "sums") {
+            out << x << '+' << y << '=' << x + y << '\n';
+          } else {
+            out << "the cat number " << x << " sees dog " << y << ".\n";
+          }
+        }
+      }
+    }
+    std::ofstream(root / "tiny.toml")
+        << "run.name = 'tiny'\nrun.local_steps = 60\n"
+           "data.paths = ['"
+        << (root / "prose").string() << "', '" << (root / "sums").string()
+        << "']\n"
+           "data.batch_size = 4\n"
+           "[model]\nlayers = 1\nwidth = 16\nheads = 2\n"
+           "sequence_length = 24\n"
+           "[inner]\nlr = 0.01\n"
+                                         "[quota]\nlocal_steps = 5\n"
+           "[evaluate]\nevery_local_steps = 30\nbatches = 2\n";
+  }
+  ~fixture() { fs::remove_all(root); }
+
+  pid_t start(const std::vector<std::string>& arguments) const {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto redirect = [](const fs::path& path, int to) {
+        dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), to);
+      };
+      redirect(root / "out", STDOUT_FILENO);
+      redirect(root / "err", STDERR_FILENO);
+      if (chdir(root.c_str()) != 0) _exit(99);
+      std::vector<char*> argv{const_cast<char*>(RUBATO_BINARY)};
+      for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+      argv.push_back(nullptr);
+      execv(RUBATO_BINARY, argv.data());
+      _exit(98);
+    }
+    return child;
+  }
+
+  outcome finish(pid_t child) const {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(root / "out"),
+            read(root / "err")};
+  }
+
+  outcome run(const std::vector<std::string>& arguments) const { return finish(start(arguments)); }
+
+  nlohmann::json summary(const std::string& directory) const {
+    return nlohmann::json::parse(read(root / directory / "summary.json"));
+  }
+
+  fs::path root;
+};
+
+std::size_t lines_in(const std::string& text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(fixture, "training ends with a summary and a complete run directory") {
+  const auto result = run({"train", "tiny.toml", "--run.directory", "one"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  CHECK(result.err == "");
+  CHECK(result.out.find("Finished after") != std::string::npos);
+  CHECK(result.out.find("bits per byte") != std::string::npos);
+  CHECK(result.out.find('\x1b') == std::string::npos);  // no terminal, no cursor movements
+  CHECK(result.out.find('\r') == std::string::npos);
+
+  const auto s = summary("one");
+  for (const char* key :
+       {"method", "seed", "clock", "parameters", "workers", "local_steps", "tokens",
+        "server_version", "wall_seconds", "virtual_seconds", "tokens_per_second", "utilisation",
+        "staleness", "updates", "bytes", "final", "best", "params_sha256"}) {
+    CHECK_MESSAGE(s.contains(key), key);
+  }
+  CHECK(s["outcome"] == "finished");
+  CHECK(s["tokens"] == s["local_steps"].get<int>() * 4 * 24);
+  CHECK(s["final"]["loss"] < 0.9 * std::log(256.0));
+  CHECK(lines_in(read(root / "one/updates.jsonl")) ==
+        s["updates"]["applied"].get<std::size_t>() + s["updates"]["run_ended"].get<std::size_t>());
+
+  // The effective config gives the same run again.
+  const auto again = run({"train", "one/config.toml", "--run.directory", "again"});
+  REQUIRE_MESSAGE(again.code == 0, again.err);
+  CHECK(summary("again")["params_sha256"] == s["params_sha256"]);
+}
+
+TEST_CASE_FIXTURE(fixture, "the same seed gives the same parameters on 1, 2 and 4 threads") {
+  std::vector<std::string> hashes;
+  for (const std::string threads : {"1", "2", "4"}) {
+    const auto directory = "threads" + threads;
+    const auto result = run({"train", "tiny.toml", "--run.directory=" + directory, "--run.threads",
+                             threads, "--workers.jitter", "0.3"});
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    hashes.push_back(summary(directory)["params_sha256"]);
+  }
+  CHECK(hashes[0] == hashes[1]);
+  CHECK(hashes[0] == hashes[2]);
+  run({"train", "tiny.toml", "--run.directory", "other", "--workers.jitter", "0.3", "--run.seed",
+       "2"});
+  CHECK(summary("other")["params_sha256"] != hashes[0]);
+}
+
+TEST_CASE_FIXTURE(fixture, "synchronous training works by overriding the file, and says so") {
+  const auto result = run({"train", "tiny.toml", "--json", "--run.directory", "sync",
+                           "--outer.mode", "sync", "--outer.optimizer", "nesterov"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  const auto s = nlohmann::json::parse(result.out);  // the summary alone
+  CHECK(s == summary("sync"));
+  CHECK(s["staleness"]["max"] == 0);
+  CHECK(result.err.find("held-out loss") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a run starts from the parameters of another") {
+  REQUIRE(run({"train", "tiny.toml", "--run.directory", "first"}).code == 0);
+  const auto result = run({"train", "tiny.toml", "--run.directory", "second", "--run.init",
+                           "first/parameters.safetensors"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  const auto begin =
+      nlohmann::json::parse(read(root / "second/metrics.jsonl")
+                                .substr(0, read(root / "second/metrics.jsonl").find('\n')));
+  CHECK(begin["loss"] == summary("first")["final"]["loss"]);
+}
+
+TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything written") {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string directory = "signal" + std::to_string(signal);
+    const pid_t child = start(
+        {"train", "tiny.toml", "--run.directory", directory, "--run.local_steps", "1000000000"});
+    const auto patience = std::chrono::steady_clock::now() + 60s;
+    while (lines_in(read(root / directory / "metrics.jsonl")) < 2 &&
+           std::chrono::steady_clock::now() < patience) {
+      std::this_thread::sleep_for(20ms);
+    }
+    kill(child, signal);
+    const auto result = finish(child);
+    CHECK_MESSAGE(result.code == 130, result.err);
+    CHECK(result.out.find("Interrupted after") != std::string::npos);
+    const auto s = summary(directory);
+    CHECK(s["outcome"] == "interrupted");
+    CHECK(s["final"]["version"] == s["server_version"]);
+    CHECK(fs::file_size(root / directory / "parameters.safetensors") >
+          4 * s["parameters"].get<std::uintmax_t>());
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in one line") {
+  struct wrong {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  std::ofstream(root / "broken.toml") << "[run\n";
+  fs::create_directories(root / "used");
+  std::ofstream(root / "used/summary.json") << "{}";
+  std::ofstream(root / "not.safetensors") << "hello";
+  const std::vector<wrong> table = {
+      {{"train", "nowhere.toml"}, "rubato: nowhere.toml"},
+      {{"train", "broken.toml"}, "rubato: broken.toml:"},
+      {{"train", "tiny.toml", "--run.sed", "3"}, "did you mean run.seed?"},
+      {{"train", "tiny.toml", "--run.seed"}, "--run.seed needs a value"},
+      {{"train", "tiny.toml", "--run.seed", "many"}, "run.seed"},
+      {{"train", "tiny.toml", "--outer.optimizer", "magic"}, "\"delayed-nesterov\""},
+      {{"train", "tiny.toml", "--data.paths", "['nowhere']"}, "nowhere"},
+      {{"train", "tiny.toml", "--run.directory", "used"}, "used"},
+      {{"train", "tiny.toml", "--run.init", "not.safetensors"}, "not.safetensors"},
+      {{"options", "--run.seed", "3"}, "takes no configuration keys"},
+  };
+  for (const auto& [arguments, says] : table) {
+    const auto result = run(arguments);
+    CAPTURE(arguments.back());
+    CHECK(result.code == 2);
+    CHECK(result.out == "");
+    CHECK(lines_in(result.err) == 1);
+    CHECK_MESSAGE(result.err.find(says) != std::string::npos, result.err);
+  }
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"trian"}, {"train"}, {"train", "tiny.toml", "--nonsense"}}) {
+    CHECK(run(arguments).code == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "help, version and the effective config are printed on request") {
+  CHECK(run({"--help"}).code == 0);
+  CHECK(run({"train", "--help"}).code == 0);
+  CHECK(run({"--version"}).code == 0);
+  const auto first = run({"train", "tiny.toml", "--print-config", "--inner.lr", "0.25"});
+  CHECK(first.code == 0);
+  CHECK(first.out.find("lr = 0.25") != std::string::npos);
+  std::ofstream(root / "printed.toml") << first.out;
+  CHECK(run({"train", "printed.toml", "--print-config"}).out == first.out);
+}
+
+TEST_CASE_FIXTURE(fixture, "docs/config.md is what the program says of its keys") {
+  const auto result = run({"options", "--markdown"});
+  CHECK(result.code == 0);
+  // Regenerate with: build/release/rubato options --markdown > docs/config.md
+  CHECK(read(fs::path(RUBATO_SOURCE_DIR) / "docs/config.md") == result.out);
+}
