@@ -17,29 +17,29 @@ json number(double x) {
   return std::isfinite(x) ? json(x) : json(nullptr);
 }
 
-std::string to_json_line(const settled_update& settled) {
-  const auto& [work, update, what, version, staleness, weight, tokens, settled_at] = settled.record;
+std::string to_json_line(const update_record& record) {
+  const auto& work = record.work;
   json line;
   line["worker"] = work.id.worker;
   line["incarnation"] = work.id.incarnation;
   line["sequence"] = work.id.sequence;
-  line["fate"] = to_string(what);
+  line["fate"] = to_string(record.what);
   line["base"] = work.base_version;
-  line["version"] = version;
-  line["staleness"] = staleness;
-  line["weight"] = number(weight);
+  line["version"] = record.version;
+  line["staleness"] = record.staleness;
+  line["weight"] = number(record.weight);
   line["steps"] = work.steps;
-  line["tokens"] = tokens;
+  line["tokens"] = record.tokens;
   line["shard"] = work.shard;
   line["data_position"] = work.data_position;
   line["rate_span"] = {
       {"start", work.rates.start}, {"total", work.rates.total}, {"warmup", work.rates.warmup}};
-  line["loss"] = number(update.loss);
-  line["norm"] = number(update.norm);
-  line["cosine_to_momentum"] = number(settled.cosine_to_momentum);
+  line["loss"] = number(record.update.loss);
+  line["norm"] = number(record.update.norm);
+  line["cosine_to_momentum"] = number(record.cosine_to_momentum);
   line["assigned_seconds"] = to_seconds(work.assigned_at);
-  line["compute_seconds"] = to_seconds(update.compute_time);
-  line["settled_seconds"] = to_seconds(settled_at);
+  line["compute_seconds"] = to_seconds(record.update.compute_time);
+  line["settled_seconds"] = to_seconds(record.settled_at);
   return line.dump();
 }
 

@@ -1,7 +1,6 @@
 #include "actors/server.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 #include <variant>
 
@@ -145,17 +144,13 @@ void server_state::carry_out(const apply_action& action) {
 void server_state::carry_out(const settle_action& action) {
   const auto& record = action.record;
   const auto& id = record.work.id;
-  auto settled = std::make_shared<settled_update>();
-  settled->record = record;
-  const auto cosine = cosines_.find(id);
-  settled->cosine_to_momentum =
-      cosine == cosines_.end() ? std::numeric_limits<double>::quiet_NaN() : cosine->second;
-  cosines_.erase(id);
+  auto line = std::make_shared<update_record>(record);
+  if (const auto cosine = cosines_.extract(id)) line->cosine_to_momentum = cosine.mapped();
   arrived_.erase(id);
   if (record.what == fate::abandoned || record.what == fate::run_ended) {
     clock_.cancel(record.work.due(), id);
   }
-  send(self_, recorder_, record_update{std::move(settled)});
+  send(self_, recorder_, record_update{std::move(line)});
   send(self_, nodes_.at(id.worker), update_settled{id, record.what});
   if (record.what != fate::applied) return;
 

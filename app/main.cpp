@@ -1,29 +1,17 @@
 // `rubato`: reads the command line and calls the subcommand. Exit codes: 0 done, 1 the run failed,
 // 2 wrong usage or config, 130 ended by a signal after writing everything.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 
 #include "app/commands.hpp"
 #include "config/error.hpp"
 #include "config/schema.hpp"
-#include "model/blas.hpp"
 
 namespace {
 
 using namespace rubato;
-
-/// OpenBLAS chooses its kernels when it is loaded, before main(). Where it chose badly, this starts
-/// the program once more with the better choice in the environment.
-void choose_blas_kernels(char** argv) {
-  const auto core = better_blas_core();
-  if (!core || setenv("OPENBLAS_CORETYPE", core->c_str(), 1) != 0) return;
-  execv("/proc/self/exe", argv);  // if that fails, the slower kernels do
-}
 
 int run(int argc, char** argv) {
   auto line = split_command_line(argc, argv);
@@ -63,7 +51,6 @@ int run(int argc, char** argv) {
     return exit_done;
   }
   training.overrides = std::move(line.overrides);
-  choose_blas_kernels(argv);
   return train(training);
 }
 

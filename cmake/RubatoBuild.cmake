@@ -22,7 +22,8 @@ target_include_directories(rubato_build INTERFACE "${PROJECT_SOURCE_DIR}")
 # No fused multiply-add behind our back: results must not depend on what a compiler contracts.
 target_compile_options(rubato_build INTERFACE -Wall -Wextra -ffp-contract=off)
 if(RUBATO_SANITIZE)
-  target_compile_options(rubato_build INTERFACE
+  # GCC's -Wmaybe-uninitialized is known to be wrong about instrumented code.
+  target_compile_options(rubato_build INTERFACE -Wno-maybe-uninitialized
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   target_link_options(rubato_build INTERFACE -fsanitize=address,undefined)
 endif()

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -104,6 +105,7 @@ struct update_record {
   double weight = 0.0;          // what the pseudo-gradient was multiplied with
   std::int64_t tokens = 0;      // of the assigned steps
   run_time settled_at{0};
+  double cosine_to_momentum = std::numeric_limits<double>::quiet_NaN();  // the server measures it
 };
 
 }  // namespace rubato

@@ -100,15 +100,9 @@ struct version_evaluated {
   std::shared_ptr<const evaluation> result;
 };
 
-/// An update's record and what only the server knows of it.
-struct settled_update {
-  update_record record;
-  double cosine_to_momentum = 0.0;  // NaN where there is no momentum
-};
-
-/// Server to recorder.
+/// Server to recorder: a line for the ledger.
 struct record_update {
-  std::shared_ptr<const settled_update> content;
+  std::shared_ptr<const update_record> content;
 };
 
 /// Server to recorder: the run is over; write the last files.

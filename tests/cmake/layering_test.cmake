@@ -2,7 +2,7 @@
 #
 #   cmake -D SOURCE_DIR=<root of the project> -D SCRATCH_DIR=<folder to use> -P layering_test.cmake
 
-cmake_minimum_required(VERSION 3.22)
+cmake_minimum_required(VERSION 3.25)
 
 # expect(SHOULD_PASS TEXT): runs the check on the made-up tree and looks for TEXT in what it prints.
 function(expect should_pass text)
@@ -50,6 +50,7 @@ rejected(actors/b.cpp "#include <caf/all.hpp>" "1: #include <caf/all.hpp>: only 
 rejected(actors/b.cpp "# if defined(A) && CAF_VERSION > 3" "1: # if defined(A) && CAF_VERSION > 3: only")
 rejected(actors/b.cpp "#if RUBATO_CAF_1" "1: #if RUBATO_CAF_1: only messages/caf.hpp may depend")
 rejected(tests/actors/b.cpp "#include <ATen/Parallel.h>" "1: #include <ATen/Parallel.h>: only model")
+rejected(messages/b.hpp "// a double\nstruct loss { double value\; }\;" "2: struct loss { double value")
 rejected(data/b.cpp "#include <Eigen/Dense>" "1: #include <Eigen/Dense>: only optim")
 # In pieces, so that this file passes the check itself.
 string(CONCAT path "/home" "/somebody/a")
