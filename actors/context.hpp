@@ -16,8 +16,9 @@ struct run_context {
   std::shared_ptr<const dataset> data;
   learner_factory make_learner;
   parameter_layout layout;
-  version_ptr initial;                // version 0
-  std::vector<double> shard_weights;  // of sampling and of the held-out mean; sums to anything
+  version_ptr initial;                  // version 0
+  std::shared_ptr<buffer_pool> deltas;  // for pseudo-gradients, shared by the lanes
+  std::vector<double> shard_weights;    // of sampling and of the held-out mean; sums to anything
 };
 
 using run_context_ptr = std::shared_ptr<const run_context>;

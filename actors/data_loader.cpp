@@ -37,6 +37,9 @@ data_loader_actor::behavior_type data_loader(pointer self, run_context_ptr run) 
       [self](const batch_taken& taken) {
         guarded(self, "data loader", [&] { send_next(self, taken.round); });
       },
+      [self](const update_settled& settled) {
+        guarded(self, "data loader", [&] { state_of(self).streams.erase(settled.id); });
+      },
   };
 }
 

@@ -12,44 +12,54 @@
 
 namespace rubato {
 
+// clang-format off
+
 /// Writes the run directory. Detached: disks may be slow.
-using recorder_actor =
-    actor_interface<takes<record_update>,      // append a line to updates.jsonl
-                    takes<version_evaluated>,  // append a line to metrics.jsonl
-                    takes<record_end>>;  // write parameters and summary, answer recording_finished
+using recorder_actor = actor_interface<
+    takes<record_update>,       // append a line to updates.jsonl
+    takes<version_evaluated>,   // append a line to metrics.jsonl
+    takes<record_end>>;         // write parameters and summary, answer recording_finished
 
 /// Measures versions on the held-out data. Detached.
-using evaluator_actor = actor_interface<takes<evaluate_version>>;  // answers version_evaluated
+using evaluator_actor = actor_interface<
+    takes<evaluate_version>>;   // answers version_evaluated
 
 /// Prepares batches ahead of the lanes. Detached.
-using data_loader_actor =
-    actor_interface<takes<open_batches>,  // begin to send a round's batches to the sender
-                    takes<batch_taken>>;  // send one more
+using data_loader_actor = actor_interface<
+    takes<open_batches>,        // begin to send a round's batches to the sender
+    takes<batch_taken>,         // send one more
+    takes<update_settled>>;     // from a lane: send no more of this round
 
 /// Runs the inner steps of one round at a time. Detached; owns network, gradients and scratch.
-using lane_actor = actor_interface<takes<run_round>,    // from the node; only when free
-                                   takes<batch_ready>,  // from the data loader
-                                   takes<take_step>>;   // from itself: one step a message, so that
-                                                        // it answers in between
+using lane_actor = actor_interface<
+    takes<run_round>,           // from the node; only when free
+    takes<batch_ready>,         // from the data loader
+    takes<take_step>,           // from itself: one step a message, so that it answers in between
+    takes<update_settled>>;     // from the node: drop the round, if it is this one
 
 /// One logical worker: its assignment, its inner-optimizer state, its submission.
-using worker_actor = actor_interface<takes<assign_round>,     // from the server, by way of the node
-                                     takes<round_finished>,   // from the node: hand the update in
-                                     takes<update_settled>>;  // from the server, by way of the
-                                                              // node: forget the update
+using worker_actor = actor_interface<
+    takes<assign_round>,        // from the server, by way of the node
+    takes<round_finished>,      // from the node: hand the update in
+    takes<update_settled>>;     // from the server, by way of the node: forget the update
 
 /// One per process: its workers, its lanes and the queue of rounds between them.
-using node_actor =
-    actor_interface<takes<assign_round>,     // to the worker it names
-                    takes<update_settled>,   // to the worker it names
-                    takes<run_round>,        // from a worker: queue for a lane, earliest due first
-                    takes<round_finished>>;  // from a lane: pass on, give the lane its next round
+using node_actor = actor_interface<
+    takes<assign_round>,        // to the worker it names
+    takes<update_settled>,      // to the worker it names; nobody need compute the round now
+    takes<run_round>,           // from a worker: queue for a lane, earliest due first
+    takes<round_finished>,      // from a lane: pass on, give the lane its next round
+    takes<round_dropped>>;      // from a lane: give it its next round
 
 /// Owns the coordinator and the current version. Detached: a merge takes long.
-using server_actor = actor_interface<takes<join_run>,            // from a node
-                                     takes<submit_update>,       // from a worker
-                                     takes<version_evaluated>,   // from the evaluator
-                                     takes<recording_finished>,  // from the recorder
-                                     takes<stop_run>>;           // from outside
+using server_actor = actor_interface<
+    takes<join_run>,            // from a node
+    takes<submit_update>,       // from a worker
+    takes<version_evaluated>,   // from the evaluator
+    takes<records_taken>,       // from the recorder, which must not fall far behind
+    takes<recording_finished>,  // from the recorder
+    takes<stop_run>>;           // from outside
+
+// clang-format on
 
 }  // namespace rubato

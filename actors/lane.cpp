@@ -10,7 +10,8 @@ using pointer = actor_pointer<lane_actor, lane_state>;
 void begin(pointer self, const run_round& job) {
   auto& state = state_of(self);
   if (!state.round) {
-    state.round = std::make_unique<local_round>(state.run->settings, state.run->make_learner());
+    state.round = std::make_unique<local_round>(state.run->settings, state.run->make_learner(),
+                                                state.run->deltas);
   }
   state.round->begin(job.work, job.base, job.inner);
   state.current = job.work.id;
@@ -19,24 +20,42 @@ void begin(pointer self, const run_round& job) {
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
 }
 
-void step(pointer self) {
+void receive(pointer self, const batch_ready& ready) {
   auto& state = state_of(self);
+  if (ready.round != state.current) return;  // of a round that was dropped
+  state.batches.push_back(ready.content);
+  if (std::exchange(state.waiting, false)) send(self, lane_actor(self), take_step{ready.round});
+}
+
+void step(pointer self, const update_id& round) {
+  auto& state = state_of(self);
+  if (round != state.current) return;
   if (state.batches.empty()) {
     state.waiting = true;
     return;
   }
   const auto next = std::move(state.batches.front());
   state.batches.pop_front();
-  send(self, state.loader, batch_taken{state.current});
+  send(self, state.loader, batch_taken{round});
   state.round->step(*next);
   if (!state.round->done()) {
-    send(self, lane_actor(self), take_step{});
+    send(self, lane_actor(self), take_step{round});
     return;
   }
   auto result = state.round->finish();
+  state.current.reset();
   send(self, state.node,
        round_finished{state.index, std::make_shared<const submission>(submission{
                                        std::move(result.update), std::move(result.delta)})});
+}
+
+void drop(pointer self, const update_settled& settled) {
+  auto& state = state_of(self);
+  if (settled.id != state.current) return;
+  send(self, state.loader, settled);
+  state.current.reset();
+  state.batches.clear();
+  send(self, state.node, round_dropped{state.index});
 }
 
 }  // namespace
@@ -50,12 +69,11 @@ lane_actor::behavior_type lane(pointer self, run_context_ptr run, std::uint32_t 
   state.loader = std::move(loader);
   return {
       [self](const run_round& job) { guarded(self, "lane", [&] { begin(self, job); }); },
-      [self](const batch_ready& ready) {
-        auto& state = state_of(self);
-        state.batches.push_back(ready.content);
-        if (std::exchange(state.waiting, false)) send(self, lane_actor(self), take_step{});
+      [self](const batch_ready& ready) { guarded(self, "lane", [&] { receive(self, ready); }); },
+      [self](const take_step& take) { guarded(self, "lane", [&] { step(self, take.round); }); },
+      [self](const update_settled& settled) {
+        guarded(self, "lane", [&] { drop(self, settled); });
       },
-      [self](const take_step&) { guarded(self, "lane", [&] { step(self); }); },
   };
 }
 

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
@@ -20,8 +21,8 @@ struct lane_state {
   node_actor node;
   data_loader_actor loader;
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
-  update_id current;
-  bool waiting = false;  // for a batch
+  std::optional<update_id> current;    // the round that is being computed
+  bool waiting = false;                // for a batch
   std::deque<std::shared_ptr<const batch>> batches;
 };
 

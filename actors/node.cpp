@@ -19,10 +19,13 @@ void fill_lanes(pointer self) {
   }
 }
 
-}  // namespace
+void free_lane(pointer self, std::uint32_t lane) {
+  state_of(self).free_lanes.push_back(lane);
+  fill_lanes(self);
+}
 
-node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor server,
-                               std::int64_t lanes) {
+void start(pointer self, const run_context_ptr& run, const server_actor& server,
+           std::int64_t lanes) {
   auto& state = state_of(self);
   const auto loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
   for (std::int64_t i = 0; i < lanes; ++i) {
@@ -38,22 +41,44 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor s
     join.workers.push_back(id);
   }
   send(self, server, std::move(join));
+}
+
+/// Tells the worker; a round that will not be handed in need not be computed to its end.
+void settle(pointer self, const update_settled& settled) {
+  auto& state = state_of(self);
+  send(self, state.workers.at(settled.id.worker), settled);
+  if (settled.what != fate::run_ended && settled.what != fate::abandoned) return;
+  std::erase_if(state.ready, [&](const auto& entry) { return entry.first.second == settled.id; });
+  for (const auto& lane : state.lanes) send(self, lane, settled);
+}
+
+}  // namespace
+
+node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor server,
+                               std::int64_t lanes) {
+  guarded(self, "node", [&] { start(self, run, server, lanes); });
   return {
       [self](const assign_round& round) {
-        send(self, state_of(self).workers.at(round.work.id.worker), round);
+        guarded(self, "node",
+                [&] { send(self, state_of(self).workers.at(round.work.id.worker), round); });
       },
       [self](const update_settled& settled) {
-        send(self, state_of(self).workers.at(settled.id.worker), settled);
+        guarded(self, "node", [&] { settle(self, settled); });
       },
       [self](const run_round& round) {
-        state_of(self).ready.emplace(std::pair(round.work.due(), round.work.id), round);
-        fill_lanes(self);
+        guarded(self, "node", [&] {
+          state_of(self).ready.emplace(std::pair(round.work.due(), round.work.id), round);
+          fill_lanes(self);
+        });
       },
       [self](const round_finished& round) {
-        auto& state = state_of(self);
-        send(self, state.workers.at(round.content->update.id.worker), round);
-        state.free_lanes.push_back(round.lane);
-        fill_lanes(self);
+        guarded(self, "node", [&] {
+          send(self, state_of(self).workers.at(round.content->update.id.worker), round);
+          free_lane(self, round.lane);
+        });
+      },
+      [self](const round_dropped& round) {
+        guarded(self, "node", [&] { free_lane(self, round.lane); });
       },
   };
 }

@@ -13,6 +13,8 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+constexpr std::uint64_t report_every = 64;
+
 json number(double x) {
   return std::isfinite(x) ? json(x) : json(nullptr);
 }
@@ -58,8 +60,13 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
   });
   return {
       [self](const record_update& update) {
-        guarded(self, "recorder",
-                [&] { state_of(self).updates->append(to_json_line(*update.content)); });
+        guarded(self, "recorder", [&] {
+          auto& state = state_of(self);
+          state.updates->append(to_json_line(*update.content));
+          if (++state.unreported == report_every) {
+            send(self, state.server, records_taken{std::exchange(state.unreported, 0)});
+          }
+        });
       },
       [self](const version_evaluated& evaluated) {
         guarded(self, "recorder", [&] {

@@ -18,6 +18,7 @@ struct recorder_state {
   std::shared_ptr<const run_directory> directory;
   std::unique_ptr<line_file> updates;
   std::unique_ptr<line_file> metrics;
+  std::uint64_t unreported = 0;  // records taken since the server was told
 };
 
 recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_state> self,

@@ -31,21 +31,12 @@ constexpr std::size_t scheduler_threads = 2;
 constexpr std::int64_t detached_actors = 4;  // server, evaluator, recorder, data loader
 
 std::int64_t lane_count(const config& c) {
-  const auto wanted =
-      c.run.threads > 0
-          ? c.run.threads
-          : static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+  const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  const auto wanted = c.run.threads > 0
+                          ? c.run.threads
+                          : std::max<std::int64_t>(1, cores / c.workers.threads_per_lane);
   // One lane for each worker is all that can be used.
   return std::min(wanted, c.workers.count);
-}
-
-std::vector<double> shard_weights(const config& c, const dataset& data) {
-  std::vector<double> weights;
-  for (std::size_t i = 0; i < data.shards(); ++i) {
-    weights.push_back(c.data.shard_weights == "equal" ? 1.0
-                                                      : static_cast<double>(data.shard_size(i)));
-  }
-  return weights;
 }
 
 run_context_ptr make_context(const config& c, run_parts& parts) {
@@ -70,6 +61,7 @@ run_context_ptr make_context(const config& c, run_parts& parts) {
     std::copy(values.begin(), values.end(), initial->data());
   }
   run->initial = std::move(initial);
+  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
   return run;
 }
 
@@ -102,12 +94,12 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   return plan;
 }
 
-/// Becomes true, on whatever thread, when the server is gone.
+/// The first reason why the server or the node is gone, told from whatever thread.
 class ending {
  public:
   void set(const caf::error& reason) {
     const std::lock_guard lock(mutex_);
-    reason_ = reason;
+    if (!reason_) reason_ = reason;
     changed_.notify_all();
   }
   bool wait_for(std::chrono::milliseconds time) {
@@ -146,6 +138,8 @@ run_summary run_training(const config& c, run_parts parts) {
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
   const auto main_node = system.spawn(node, run, main_server, lanes);
+  // The server watches its nodes, but not before they have joined.
+  when_gone(main_node, [end](const caf::error& reason) { end->set(failure_of("node", reason)); });
 
   bool asked = false;
   while (!end->wait_for(100ms)) {
@@ -154,9 +148,12 @@ run_summary run_training(const config& c, run_parts parts) {
       asked = true;
     }
   }
+  ask_to_exit(main_server);
   ask_to_exit(main_node);
   system.await_all_actors_done();
-  if (end->reason() != caf::exit_reason::user_shutdown) throw run_error(explain(end->reason()));
+  if (end->reason() != caf::exit_reason::user_shutdown) {
+    throw run_error(explain(failure_of("server", end->reason())));
+  }
   return *result->summary;
 }
 

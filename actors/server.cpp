@@ -13,6 +13,9 @@ namespace {
 // On the virtual clock no evaluation is left out, so the server waits when this many are queued.
 constexpr std::size_t evaluation_queue = 2;
 
+// A disk that cannot keep up with the updates holds the run up rather than filling the memory.
+constexpr std::uint64_t record_queue = 4096;
+
 // Weight of the newest round in the running means that the progress line shows.
 constexpr double newest = 0.1;
 
@@ -45,13 +48,13 @@ void server_state::start(pointer self, server_setup setup) {
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
 }
 
-// -- messages
-// ---------------------------------------------------------------------------------------
+// -- messages -----------------------------------------------------------------------------------
 
 void server_state::joined(const join_run& join) {
+  if (finished_) return;  // stopped before it began
   const auto node = caf::actor_cast<node_actor>(join.node);
   watched_.watch(self_, node,
-                 [this](const caf::error& reason) { self_->quit(failure(explain(reason))); });
+                 [this](const caf::error& reason) { self_->quit(failure_of("node", reason)); });
   action_list actions;
   for (const auto worker : join.workers) {
     nodes_[worker] = node;
@@ -69,9 +72,13 @@ void server_state::joined(const join_run& join) {
 }
 
 void server_state::submitted(const submit_update& submit) {
-  updates_received_ += 1;
-  arrived_[submit.content->update.id] = submit.content;
-  advance();
+  const auto& update = submit.content->update;
+  if (coordinator_->awaits(update.id)) {
+    arrived_[update.id] = submit.content;  // until its time has come
+    advance();
+  } else {
+    carry_out(coordinator_->update_arrived(clock_.now(), update));  // to be refused
+  }
 }
 
 void server_state::evaluated(const version_evaluated& evaluated) {
@@ -87,7 +94,12 @@ void server_state::evaluated(const version_evaluated& evaluated) {
   }
 }
 
-void server_state::recorded() {
+void server_state::recorded(std::uint64_t records) {
+  records_pending_ -= records;
+  advance();
+}
+
+void server_state::recording_ended() {
   // Whoever started the run learns from this reason that it went well; it also ends the children.
   self_->quit(caf::exit_reason::user_shutdown);
 }
@@ -96,12 +108,11 @@ void server_state::stop() {
   carry_out(coordinator_->stop(clock_.now()));
 }
 
-// -- the run's clock
-// --------------------------------------------------------------------------------
+// -- the run's clock ----------------------------------------------------------------------------
 
 /// Takes events in the order of the virtual clock, as far as their results have been computed.
 void server_state::advance() {
-  while (!finished_ && evaluations_pending_ < evaluation_queue) {
+  while (!finished_ && evaluations_pending_ < evaluation_queue && records_pending_ < record_queue) {
     clock_.set_window_end(coordinator_->window_end());
     const auto event = clock_.next();
     if (!event) return;
@@ -113,12 +124,12 @@ void server_state::advance() {
     const auto it = arrived_.find(*event->arrival);
     if (it == arrived_.end()) return;  // still being computed
     clock_.take();
+    updates_received_ += 1;
     carry_out(coordinator_->update_arrived(event->time, it->second->update));
   }
 }
 
-// -- actions
-// ----------------------------------------------------------------------------------------
+// -- actions ------------------------------------------------------------------------------------
 
 void server_state::carry_out(const action_list& actions) {
   for (const auto& action : actions) {
@@ -150,8 +161,11 @@ void server_state::carry_out(const settle_action& action) {
   if (record.what == fate::abandoned || record.what == fate::run_ended) {
     clock_.cancel(record.work.due(), id);
   }
+  records_pending_ += 1;
   send(self_, recorder_, record_update{std::move(line)});
-  send(self_, nodes_.at(id.worker), update_settled{id, record.what});
+  if (const auto node = nodes_.find(id.worker); node != nodes_.end()) {
+    send(self_, node->second, update_settled{id, record.what});
+  }
   if (record.what != fate::applied) return;
 
   staleness_.add(record.staleness);
@@ -191,8 +205,7 @@ void server_state::carry_out(const finish_action& action) {
   end_when_evaluated();
 }
 
-// -- the end
-// ----------------------------------------------------------------------------------------
+// -- the end ------------------------------------------------------------------------------------
 
 void server_state::end_when_evaluated() {
   if (ending_ || evaluations_pending_ > 0) return;
@@ -250,8 +263,7 @@ double server_state::wall_seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
 }
 
-// -- the actor
-// --------------------------------------------------------------------------------------
+// -- the actor ----------------------------------------------------------------------------------
 
 server_actor::behavior_type server(server_state::pointer self, server_setup setup) {
   guarded(self, "server", [&] { state_of(self).start(self, std::move(setup)); });
@@ -265,7 +277,12 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       [self](const version_evaluated& evaluated) {
         guarded(self, "server", [&] { state_of(self).evaluated(evaluated); });
       },
-      [self](const recording_finished&) { state_of(self).recorded(); },
+      [self](const records_taken& records) {
+        guarded(self, "server", [&] { state_of(self).recorded(records.count); });
+      },
+      [self](const recording_finished&) {
+        guarded(self, "server", [&] { state_of(self).recording_ended(); });
+      },
       [self](const stop_run&) { guarded(self, "server", [&] { state_of(self).stop(); }); },
   };
 }

@@ -43,7 +43,8 @@ class server_state {
   void joined(const join_run& join);
   void submitted(const submit_update& submit);
   void evaluated(const version_evaluated& evaluated);
-  void recorded();
+  void recorded(std::uint64_t records);
+  void recording_ended();
   void stop();
 
  private:
@@ -74,6 +75,7 @@ class server_state {
 
   std::optional<std::uint64_t> evaluating_;  // the newest version that was sent to be evaluated
   std::size_t evaluations_pending_ = 0;
+  std::uint64_t records_pending_ = 0;  // sent to the recorder, not yet taken
   std::optional<finish_action> finished_;
   bool ending_ = false;
 

@@ -12,18 +12,25 @@ worker_actor::behavior_type worker(actor_pointer<worker_actor, worker_state> sel
   state_of(self).node = std::move(node);
   return {
       [self](const assign_round& round) {
-        auto& state = state_of(self);
-        if (!state.inner) state.inner = std::make_shared<inner_state>();
-        send(self, state.node, run_round{round.work, round.base, state.inner});
+        guarded(self, "worker", [&] {
+          auto& state = state_of(self);
+          if (!state.inner) state.inner = std::make_shared<inner_state>();
+          send(self, state.node, run_round{round.work, round.base, state.inner});
+        });
       },
       [self](const round_finished& round) {
-        auto& state = state_of(self);
-        state.unsettled = round.content;
-        send(self, state.server, submit_update{round.content});
+        guarded(self, "worker", [&] {
+          state_of(self).unsettled = round.content;
+          send(self, state_of(self).server, submit_update{round.content});
+        });
       },
       [self](const update_settled& settled) {
-        auto& state = state_of(self);
-        if (state.unsettled && state.unsettled->update.id == settled.id) state.unsettled.reset();
+        guarded(self, "worker", [&] {
+          auto& state = state_of(self);
+          if (state.unsettled && state.unsettled->update.id == settled.id) state.unsettled.reset();
+          // What made the update NaN or infinite is in the state too, and would never leave it.
+          if (settled.what == fate::not_finite) state.inner.reset();
+        });
       },
   };
 }

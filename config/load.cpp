@@ -28,7 +28,7 @@ template <class... Arguments>
   throw usage_error(fmt::format(format, std::forward<Arguments>(arguments)...));
 }
 
-// -- from TOML to values -------------------------------------------------------------------------
+// -- from TOML to values ------------------------------------------------------------------------
 
 // read(): true when the node has the type of `out`, which then holds its value.
 
@@ -129,7 +129,7 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
-// -- unknown names -------------------------------------------------------------------------------
+// -- unknown names ------------------------------------------------------------------------------
 
 using name_list = std::vector<std::string_view>;
 
@@ -200,7 +200,7 @@ std::string suggest_key(std::string_view name) {
   return fmt::format("the keys of [{}] are {}", section, fmt::join(same_section, ", "));
 }
 
-// -- the loader ----------------------------------------------------------------------------------
+// -- the loader ---------------------------------------------------------------------------------
 
 /// A config in the making, which remembers who set what.
 class loader {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/schema.hpp"
 
 namespace rubato {
@@ -51,6 +53,21 @@ verdict check_workers(const config& c) {
       fmt::format("workers.seconds_per_step has {} entries but workers.count = {}; it "
                   "must have none or one a worker",
                   given, c.workers.count)};
+}
+
+verdict check_duration(const config& c) {
+  // The virtual clock counts nanoseconds in 64 bits, 292 years; jitter needs some room.
+  constexpr double longest = 1e9;
+  const auto& paces = c.workers.seconds_per_step;
+  if (paces.empty()) return {};
+  const double slowest = *std::max_element(paces.begin(), paces.end());
+  const auto steps = std::max(c.run.local_steps, c.quota.local_steps);
+  if (static_cast<double>(steps) * slowest <= longest) return {};
+  return contradiction{
+      {"run.local_steps", "workers.seconds_per_step"},
+      fmt::format("{} steps at {} seconds a step are more than the {} seconds that a virtual clock "
+                  "may take; use fewer or shorter steps",
+                  steps, slowest, longest)};
 }
 
 verdict check_links(const config& c) {
@@ -114,8 +131,8 @@ verdict check_window(const config& c) {
 }  // namespace
 
 std::optional<contradiction> find_contradiction(const config& c) {
-  for (const auto check : {check_run_name, check_model, check_data, check_workers, check_links,
-                           check_inner, check_outer, check_window}) {
+  for (const auto check : {check_run_name, check_model, check_data, check_workers, check_duration,
+                           check_links, check_inner, check_outer, check_window}) {
     if (auto found = check(c)) return found;
   }
   return {};

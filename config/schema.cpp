@@ -37,7 +37,7 @@ interval between(double minimum, double maximum) {
 
 std::vector<key_spec> declare_keys() {
   return {
-      // -- run ---------------------------------------------------------------------------------
+      // -- run ----------------------------------------------------------------------------------
       {.name = "run.directory",
        .member = at([](auto& c) -> auto& { return c.run.directory; }),
        .scope = key_scope::node,
@@ -64,14 +64,14 @@ std::vector<key_spec> declare_keys() {
        .scope = key_scope::node,
        .help = "A .safetensors file with the parameters to start from; empty: random ones."},
 
-      // -- clock -------------------------------------------------------------------------------
+      // -- clock --------------------------------------------------------------------------------
       {.name = "clock.mode",
        .member = at([](auto& c) -> auto& { return c.clock.mode; }),
        .choices = {"virtual"},
        .help = "virtual: the workers train for real, at simulated paces over simulated links, so "
                "that the result depends on config and seed alone."},
 
-      // -- model -------------------------------------------------------------------------------
+      // -- model --------------------------------------------------------------------------------
       {.name = "model.kind",
        .member = at([](auto& c) -> auto& { return c.model.kind; }),
        .choices = {"transformer"},
@@ -102,7 +102,7 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(1, 65536),
        .help = "Context: the tokens of one example."},
 
-      // -- data --------------------------------------------------------------------------------
+      // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",
        .member = at([](auto& c) -> auto& { return c.data.kind; }),
        .choices = {"text"},
@@ -145,7 +145,7 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(1, 1024),
        .help = "Batches kept ready for each running round."},
 
-      // -- workers -----------------------------------------------------------------------------
+      // -- workers ------------------------------------------------------------------------------
       {.name = "workers.count",
        .member = at([](auto& c) -> auto& { return c.workers.count; }),
        .range = from_to(1, 65536),
@@ -174,7 +174,7 @@ std::vector<key_spec> declare_keys() {
        .help = "LibTorch threads for each worker that computes. Can change the last bits of a "
                "result."},
 
-      // -- inner -------------------------------------------------------------------------------
+      // -- inner --------------------------------------------------------------------------------
       {.name = "inner.optimizer",
        .member = at([](auto& c) -> auto& { return c.inner.optimizer; }),
        .choices = {"sgd", "momentum", "nesterov", "adamw"},
@@ -221,7 +221,7 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(0, 1e6),
        .help = "Largest norm of a gradient; longer ones are scaled down to it. 0: off."},
 
-      // -- outer -------------------------------------------------------------------------------
+      // -- outer --------------------------------------------------------------------------------
       {.name = "outer.mode",
        .member = at([](auto& c) -> auto& { return c.outer.mode; }),
        .choices = {"sync", "async"},
@@ -253,7 +253,7 @@ std::vector<key_spec> declare_keys() {
        .used_when = {"outer.optimizer", {"delayed-nesterov"}},
        .help = "c: share of the momentum that every update between applies; at most 1/N."},
 
-      // -- quota -------------------------------------------------------------------------------
+      // -- quota --------------------------------------------------------------------------------
       {.name = "quota.policy",
        .member = at([](auto& c) -> auto& { return c.quota.policy; }),
        .choices = {"fixed", "dylu"},
@@ -271,7 +271,7 @@ std::vector<key_spec> declare_keys() {
        .help = "How dylu knows speeds. given: from the workers' paces; measured: from the rounds "
                "they finished."},
 
-      // -- window ------------------------------------------------------------------------------
+      // -- window -------------------------------------------------------------------------------
       {.name = "window.grace_seconds",
        .member = at([](auto& c) -> auto& { return c.window.grace_seconds; }),
        .unit = "seconds",
@@ -285,7 +285,7 @@ std::vector<key_spec> declare_keys() {
        .used_when = {"outer.mode", {"sync"}},
        .help = "Arrivals that close a round; 0: those of all workers."},
 
-      // -- network -----------------------------------------------------------------------------
+      // -- network ------------------------------------------------------------------------------
       {.name = "network.latency_seconds",
        .member = at([](auto& c) -> auto& { return c.network.latency_seconds; }),
        .unit = "seconds",
@@ -298,7 +298,7 @@ std::vector<key_spec> declare_keys() {
        .help = "Bandwidth of the workers' links: one for all, or one a worker; empty or 0: no "
                "limit."},
 
-      // -- evaluate ----------------------------------------------------------------------------
+      // -- evaluate -----------------------------------------------------------------------------
       {.name = "evaluate.every_local_steps",
        .member = at([](auto& c) -> auto& { return c.evaluate.every_local_steps; }),
        .unit = "steps",
@@ -315,7 +315,7 @@ std::vector<key_spec> declare_keys() {
   };
 }
 
-// -- values as text ------------------------------------------------------------------------------
+// -- values as text -----------------------------------------------------------------------------
 
 std::string text_of(bool value) {
   return value ? "true" : "false";
@@ -364,7 +364,7 @@ std::string text_of(const std::vector<std::vector<std::string>>& lists) {
   return "[" + text + "]";
 }
 
-// -- checks --------------------------------------------------------------------------------------
+// -- checks -------------------------------------------------------------------------------------
 
 bool contains(const interval& range, double x) {
   return std::isfinite(x) && (range.without_minimum ? x > range.minimum : x >= range.minimum) &&
@@ -383,7 +383,7 @@ std::string describe(const interval& range) {
                      range.minimum, range.without_maximum ? "below" : "at most", range.maximum);
 }
 
-// -- descriptions --------------------------------------------------------------------------------
+// -- descriptions -------------------------------------------------------------------------------
 
 /// Help, and when the key is used.
 std::string full_help(const key_spec& spec) {

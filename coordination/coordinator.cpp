@@ -48,8 +48,7 @@ coordinator::coordinator(const config& c, setting s)
       quota_(c.quota),
       tempo_(c) {}
 
-// -- events
-// -----------------------------------------------------------------------------------------
+// -- events -------------------------------------------------------------------------------------
 
 action_list coordinator::worker_joined(run_time now, worker_id worker) {
   action_list out;
@@ -63,7 +62,7 @@ action_list coordinator::worker_joined(run_time now, worker_id worker) {
   idle_.insert(worker);
   // With nobody at work there is no window or round to wait for; otherwise, in asynchronous runs,
   // a newcomer need not wait unless others already do.
-  if (!window_end_ && (outstanding_ == 0 || !sync())) window_end_ = now;
+  if (outstanding_ == 0 || (!window_end_ && !sync())) window_end_ = now;
   if (version_ == 0 && next_evaluation_ == 0) {
     out.push_back(evaluate_action{0});
     next_evaluation_ = config_.evaluate.every_local_steps;
@@ -87,13 +86,12 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
   action_list out;
   if (finished_) return out;
   const auto reason = refusal(update);
-  const auto it = workers_.find(update.id.worker);
-  if (it == workers_.end() || !it->second.outstanding || it->second.outstanding->id != update.id) {
+  if (!awaits(update.id)) {
     // Not the answer to an open assignment: nothing changes but the count.
     settle(now, {.id = update.id, .base_version = update.base_version}, update, *reason, out);
     return out;
   }
-  auto& state = it->second;
+  auto& state = workers_.at(update.id.worker);
   held_update held{take_outstanding(state), update};
   local_steps_ += held.work.steps;
   state.totals.rounds += 1;
@@ -136,8 +134,12 @@ action_list coordinator::stop(run_time now) {
   return out;
 }
 
-// -- state
-// ------------------------------------------------------------------------------------------
+// -- state --------------------------------------------------------------------------------------
+
+bool coordinator::awaits(const update_id& id) const {
+  const auto it = workers_.find(id.worker);
+  return it != workers_.end() && it->second.outstanding && it->second.outstanding->id == id;
+}
 
 std::uint64_t coordinator::count(fate f) const {
   const auto it = fates_.find(f);
@@ -153,8 +155,7 @@ std::vector<worker_totals> coordinator::totals(run_time now) const {
   return result;
 }
 
-// -- decisions
-// --------------------------------------------------------------------------------------
+// -- decisions ----------------------------------------------------------------------------------
 
 /// Why an update must not be applied; empty when it may.
 std::optional<fate> coordinator::refusal(const arrival& update) const {

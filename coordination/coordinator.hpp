@@ -76,7 +76,7 @@ class coordinator {
 
   coordinator(const config& c, setting s);
 
-  // -- events; `now` never goes backwards. Each returns what is to be done, in order. ------------
+  // -- events; `now` never goes backwards. Each returns what is to be done, in order. -----------
 
   /// Gives the worker a fresh incarnation and, when the open window closes, work. A worker that is
   /// there already is fenced: its round counts as lost.
@@ -100,6 +100,8 @@ class coordinator {
   /// When tick() must be called, if nothing else happens before.
   std::optional<run_time> window_end() const { return window_end_; }
   bool finished() const { return finished_; }
+  /// The round was given out and has not arrived.
+  bool awaits(const update_id& id) const;
   /// Changes of the parameters so far.
   std::uint64_t version() const { return version_; }
   /// Local steps of arrived updates, applied or not: the budget and the x-axis.

@@ -42,7 +42,9 @@ std::uint32_t quota_policy::steps(worker_id worker) const {
   if (!adaptive_) return static_cast<std::uint32_t>(local_steps_);
   const double pace = pace_.at(worker);
   if (pace <= 0.0) return static_cast<std::uint32_t>(std::min(local_steps_, probe_steps));
-  const double steps = std::floor(static_cast<double>(local_steps_) * *known_.begin() / pace);
+  const double fastest = *known_.begin();
+  if (pace == fastest) return static_cast<std::uint32_t>(local_steps_);  // not one less by rounding
+  const double steps = std::floor(static_cast<double>(local_steps_) * fastest / pace);
   return static_cast<std::uint32_t>(std::max(1.0, steps));
 }
 

@@ -22,8 +22,9 @@ inline double to_seconds(run_time t) {
   return std::chrono::duration<double>(t).count();
 }
 
-/// Names one round of one worker, for ever. A worker that was lost and comes back has a new
-/// incarnation; sequences count its rounds from 0 without gaps.
+/// Names one round of one worker, for ever. Like an assignment, it travels by value in messages, so
+/// both hold integers only (messages/caf.hpp says why). A worker that was lost and comes back has a
+/// new incarnation; sequences count its rounds from 0 without gaps.
 struct update_id {
   worker_id worker = 0;
   std::uint32_t incarnation = 0;
@@ -70,12 +71,12 @@ struct assignment {
 struct arrival {
   update_id id{};
   std::uint64_t base_version = 0;
-  std::uint32_t steps = 0;
-  std::uint64_t elements = 0;  // floats of the pseudo-gradient
-  bool finite = true;          // no NaN, no infinity in it
-  double norm = 0.0;           // L2 norm of the pseudo-gradient
-  double loss = 0.0;           // mean training loss of the round, nats per token
-  run_time compute_time{0};    // on the run's clock, transfers left out
+  std::uint64_t elements = 0;                              // floats of the pseudo-gradient
+  bool finite = true;                                      // no NaN, no infinity in it
+  double norm = std::numeric_limits<double>::quiet_NaN();  // L2 norm of the pseudo-gradient
+  double loss =
+      std::numeric_limits<double>::quiet_NaN();  // mean training loss of the round, nats per token
+  run_time compute_time{0};                      // on the run's clock, transfers left out
 };
 
 /// What became of an update. Exactly one for each round that was ever assigned; a duplicate is a

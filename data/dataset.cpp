@@ -7,6 +7,18 @@
 
 namespace rubato {
 
+std::vector<double> shard_weights(const config& c, const dataset& data) {
+  std::vector<double> weights;
+  double sum = 0.0;
+  for (std::size_t i = 0; i < data.shards(); ++i) {
+    weights.push_back(c.data.shard_weights == "equal" ? 1.0
+                                                      : static_cast<double>(data.shard_size(i)));
+    sum += weights.back();
+  }
+  for (auto& weight : weights) weight /= sum;
+  return weights;
+}
+
 std::unique_ptr<dataset> make_dataset(const config& c) {
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
   throw usage_error(

@@ -73,6 +73,10 @@ class dataset {
   virtual std::vector<baseline> baselines() const = 0;
 };
 
+/// What each shard counts in sampling and in held-out means, as data.shard_weights says: its size,
+/// or the same for each. Sums to 1.
+std::vector<double> shard_weights(const config& c, const dataset& data);
+
 /// Loads the data set that data.kind names, ready to train on.
 /// Throws usage_error if the data cannot be used: missing, empty, unreadable or too short.
 std::unique_ptr<dataset> make_dataset(const config& c);

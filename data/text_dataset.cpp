@@ -161,8 +161,7 @@ std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t se
 text_dataset::text_dataset(const config& c)
     : seed_(static_cast<std::uint64_t>(c.run.seed)),
       batch_size_(c.data.batch_size),
-      length_(c.model.sequence_length),
-      equal_weights_(c.data.shard_weights == "equal") {
+      length_(c.model.sequence_length) {
   const auto& paths = c.data.paths;
   if (paths.empty()) {
     throw usage_error("data.paths is empty; give one list of files, folders or patterns a shard");
@@ -213,7 +212,9 @@ text_dataset::text_dataset(const config& c)
     }
     shards_[i].held_out = held_out_batches(held_out, c);
     shards_[i].training = std::move(training);
+    total_size_ += static_cast<double>(info.training_bytes);
   }
+  weights_ = shard_weights(c, *this);
 }
 
 std::uint64_t text_dataset::shard_size(std::size_t shard) const {
@@ -241,21 +242,16 @@ const std::vector<batch>& text_dataset::held_out(std::size_t shard) const {
 }
 
 std::vector<baseline> text_dataset::baselines() const {
-  double total = 0;
-  for (const auto& shard : shards_) total += static_cast<double>(shard.training.size());
-  const auto count = static_cast<double>(shards_.size());
   byte_ngram model;
-  for (const auto& shard : shards_) {
-    // Equal weights: the counts of each shard are scaled to the mean size of a shard.
-    const auto size = static_cast<double>(shard.training.size());
-    model.learn(shard.training, equal_weights_ ? total / count / size : 1.0);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    // Every byte of a shard counts so much that the shards together count as they are weighted.
+    const auto size = static_cast<double>(shards_[i].training.size());
+    model.learn(shards_[i].training, weights_[i] * total_size_ / size);
   }
   const auto measure = [&](std::size_t context) {
     double mean = 0;
-    for (const auto& shard : shards_) {
-      const auto size = static_cast<double>(shard.training.size());
-      const double weight = equal_weights_ ? 1.0 / count : size / total;
-      mean += weight * bits_per_byte(model, shard.held_out, context);
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      mean += weights_[i] * bits_per_byte(model, shards_[i].held_out, context);
     }
     return mean;
   };

@@ -62,8 +62,9 @@ class text_dataset final : public dataset {
   std::uint64_t seed_;
   std::int64_t batch_size_;
   std::int64_t length_;
-  bool equal_weights_;
   std::vector<shard_data> shards_;
+  std::vector<double> weights_;  // of the shards, see shard_weights()
+  double total_size_ = 0.0;      // of all training texts
 };
 
 }  // namespace rubato

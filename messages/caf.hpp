@@ -13,6 +13,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -22,8 +23,7 @@
 
 namespace rubato {
 
-// -- interfaces
-// -------------------------------------------------------------------------------------
+// -- interfaces ---------------------------------------------------------------------------------
 
 /// One handler of a typed actor that answers with nothing: `takes<message>`.
 #if RUBATO_CAF_018
@@ -49,8 +49,7 @@ auto& state_of(Self* self) {
 #endif
 }
 
-// -- sending
-// ----------------------------------------------------------------------------------------
+// -- sending ------------------------------------------------------------------------------------
 
 template <class Self, class Handle, class Message>
 void send(Self* self, const Handle& to, Message&& message) {
@@ -71,8 +70,7 @@ void send_from_outside(const Handle& to, Message&& message) {
 #endif
 }
 
-// -- errors
-// -----------------------------------------------------------------------------------------
+// -- errors -------------------------------------------------------------------------------------
 
 /// An error that carries a sentence for a person; shown again by explain().
 inline caf::error failure(const std::string& text) {
@@ -96,19 +94,29 @@ inline std::string explain(const caf::error& reason) {
 #endif
 }
 
+/// Why an actor is gone, as a failure: its own words, or its name and CAF's reason.
+inline caf::error failure_of(const char* actor, const caf::error& reason) {
+  if (reason == caf::sec::runtime_error) return reason;
+  return failure(std::string("the ") + actor + " is gone: " + explain(reason));
+}
+
 /// Runs a handler's body; an exception ends the actor with its text as the reason, and with it
 /// every actor that is linked. No exception crosses an actor boundary.
 template <class Self, class Body>
 void guarded(Self* self, const char* actor, Body&& body) {
   try {
     body();
+  } catch (const std::bad_alloc&) {
+    self->quit(failure(std::string(actor) + ": out of memory; use a smaller model or batch, or " +
+                       "fewer workers or threads"));
   } catch (const std::exception& e) {
     self->quit(failure(std::string(actor) + ": " + e.what()));
+  } catch (...) {
+    self->quit(failure(std::string(actor) + ": an exception of an unknown kind"));
   }
 }
 
-// -- watching other actors
-// --------------------------------------------------------------------------
+// -- watching other actors ----------------------------------------------------------------------
 
 /// Calls back when a watched actor is gone. One per actor, kept in its state.
 class watch_list {
@@ -147,8 +155,7 @@ void ask_to_exit(const Handle& handle) {
   caf::anon_send_exit(handle, caf::exit_reason::user_shutdown);
 }
 
-// -- the actor system
-// -------------------------------------------------------------------------------
+// -- the actor system ---------------------------------------------------------------------------
 
 /// Must run before the first actor system is made.
 #if RUBATO_CAF_018

@@ -15,8 +15,7 @@
 
 namespace rubato {
 
-// -- server <-> node, worker
-// ------------------------------------------------------------------------
+// -- server <-> node, worker --------------------------------------------------------------------
 
 /// Server to node, node to worker: a round to do.
 struct assign_round {
@@ -35,14 +34,14 @@ struct submit_update {
   std::shared_ptr<const submission> content;
 };
 
-/// Server to node, node to worker: the fate of a round; the worker may forget its update.
+/// Server to node, node to worker and lanes: the fate of a round; its worker may forget its update,
+/// and who still computes it may stop.
 struct update_settled {
   update_id id;
   fate what;
 };
 
-// -- node <-> lane
-// ----------------------------------------------------------------------------------
+// -- node <-> lane ------------------------------------------------------------------------------
 
 /// A worker's optimizer state, opaque to everyone but the lane that runs its round.
 struct inner_state;
@@ -61,11 +60,17 @@ struct round_finished {
   std::shared_ptr<const submission> content;
 };
 
-/// Lane to itself: take the next step, if its batch is there.
-struct take_step {};
+/// Lane to node: it has dropped a round that was settled before it was done, and is free.
+struct round_dropped {
+  std::uint32_t lane;
+};
 
-// -- lane <-> data loader
-// ---------------------------------------------------------------------------
+/// Lane to itself: take the next step of this round, if its batch is there.
+struct take_step {
+  update_id round;
+};
+
+// -- lane <-> data loader -----------------------------------------------------------------------
 
 /// Lane to loader: send the batches of this round, a few ahead of the steps.
 struct open_batches {
@@ -86,8 +91,7 @@ struct batch_taken {
   update_id round;
 };
 
-// -- server <-> evaluator, recorder
-// -----------------------------------------------------------------
+// -- server <-> evaluator, recorder -------------------------------------------------------------
 
 /// Server to evaluator; `context` has everything but the results.
 struct evaluate_version {
@@ -105,6 +109,11 @@ struct record_update {
   std::shared_ptr<const update_record> content;
 };
 
+/// Recorder to server: this many records more have been taken care of.
+struct records_taken {
+  std::uint64_t count;
+};
+
 /// Server to recorder: the run is over; write the last files.
 struct record_end {
   version_ptr parameters;
@@ -114,8 +123,7 @@ struct record_end {
 /// Recorder to server: everything is on the disk.
 struct recording_finished {};
 
-// -- node, outside -> server
-// ------------------------------------------------------------------------------
+// -- node, outside -> server --------------------------------------------------------------------
 
 /// Node to server: these workers take part, reached through this node.
 struct join_run {
@@ -134,6 +142,7 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::submit_update))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::update_settled))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::run_round))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_finished))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::round_dropped))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::take_step))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::open_batches))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_ready))
@@ -141,6 +150,7 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::evaluate_version))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::version_evaluated))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::records_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_end))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::recording_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::join_run))
@@ -152,6 +162,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::submit_update)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::update_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_round)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_finished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_dropped)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::take_step)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::open_batches)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_ready)
@@ -159,6 +170,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::evaluate_version)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::version_evaluated)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::records_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::recording_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::join_run)

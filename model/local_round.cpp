@@ -9,11 +9,12 @@
 
 namespace rubato {
 
-local_round::local_round(const config& c, std::unique_ptr<learner> model)
+local_round::local_round(const config& c, std::unique_ptr<learner> model,
+                         std::shared_ptr<buffer_pool> deltas)
     : inner_options_(c.inner),
       model_(std::move(model)),
       optimizer_(make_inner_optimizer(c.inner)),
-      deltas_(model_->layout().size()) {}
+      deltas_(std::move(deltas)) {}
 
 void local_round::begin(const assignment& work, version_ptr base,
                         std::shared_ptr<inner_state> inner) {
@@ -34,7 +35,7 @@ void local_round::step(const batch& b) {
 }
 
 local_round::result local_round::finish() {
-  auto delta = deltas_.take();
+  auto delta = deltas_->take();
   const auto theta = model_->parameters();
   const auto base = base_->span();
   std::transform(base.begin(), base.end(), theta.begin(), delta->data(),
@@ -44,7 +45,6 @@ local_round::result local_round::finish() {
   result r;
   r.update.id = work_.id;
   r.update.base_version = work_.base_version;
-  r.update.steps = steps_;
   r.update.elements =
       model_->layout().count(section::trainable) + model_->layout().count(section::averaged);
   r.update.finite = all_finite(shared);

@@ -18,7 +18,8 @@ namespace rubato {
 /// made the learner.
 class local_round {
  public:
-  local_round(const config& c, std::unique_ptr<learner> model);
+  /// Pseudo-gradients come from `deltas`, whose buffers have the size of the model's layout.
+  local_round(const config& c, std::unique_ptr<learner> model, std::shared_ptr<buffer_pool> deltas);
 
   /// Copies `base` into the learner. `inner` is the worker's optimizer state, changed by step().
   void begin(const assignment& work, version_ptr base, std::shared_ptr<inner_state> inner);
@@ -40,7 +41,7 @@ class local_round {
   config::inner_section inner_options_;
   std::unique_ptr<learner> model_;
   std::unique_ptr<inner_optimizer> optimizer_;
-  buffer_pool deltas_;
+  std::shared_ptr<buffer_pool> deltas_;
   assignment work_;
   version_ptr base_;
   std::shared_ptr<inner_state> inner_;

@@ -28,8 +28,6 @@ class merger {
   /// NaN if either is zero or the method has none.
   double cosine_to_momentum(const parameter_buffer& delta) const;
 
-  const outer_state& state() const { return state_; }
-
  private:
   parameter_layout layout_;
   std::unique_ptr<outer_optimizer> optimizer_;

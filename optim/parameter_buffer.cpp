@@ -44,7 +44,7 @@ void check_digest(int result) {
 
 }  // namespace
 
-// -- layout ---------------------------------------------------------------------------------------
+// -- layout -------------------------------------------------------------------------------------
 
 void parameter_layout::add(std::string name, std::vector<std::int64_t> shape, section part) {
   for (const tensor_entry& tensor : tensors_) {
@@ -77,7 +77,7 @@ std::size_t parameter_layout::end(section part) const {
   return total;
 }
 
-// -- buffer ---------------------------------------------------------------------------------------
+// -- buffer -------------------------------------------------------------------------------------
 
 parameter_buffer::parameter_buffer(std::size_t size) : size_(size) {
   if (size > max_floats) throw std::bad_array_new_length();
@@ -90,7 +90,7 @@ parameter_buffer::~parameter_buffer() {
   ::operator delete (data_, std::align_val_t{alignment_bytes});
 }
 
-// -- pool -----------------------------------------------------------------------------------------
+// -- pool ---------------------------------------------------------------------------------------
 
 struct buffer_pool::shelf {
   std::mutex mutex;
@@ -135,7 +135,7 @@ std::size_t buffer_pool::allocated() const {
   return shelf_->allocated;
 }
 
-// -- hash -----------------------------------------------------------------------------------------
+// -- hash ---------------------------------------------------------------------------------------
 
 std::string parameters_sha256(const parameter_layout& layout, std::span<const float> buffer) {
   static_assert(std::endian::native == std::endian::little, "the hash is of little-endian floats");

@@ -67,7 +67,7 @@ std::string create_unique_folder(std::string_view name) {
 
 }  // namespace
 
-// -- lines ----------------------------------------------------------------------------------------
+// -- lines --------------------------------------------------------------------------------------
 
 line_file::line_file(const std::string& path) : path_(path) {
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -93,7 +93,7 @@ void line_file::flush() {
   while (!pending_.empty()) pending_.erase(0, write_some(descriptor_, pending_, path_));
 }
 
-// -- folder ---------------------------------------------------------------------------------------
+// -- folder -------------------------------------------------------------------------------------
 
 run_directory::run_directory(std::string path, std::string_view name) : path_(std::move(path)) {
   if (path_.empty()) {

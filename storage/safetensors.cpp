@@ -42,7 +42,7 @@ bool element_count(const std::vector<std::int64_t>& shape, std::uint64_t& count)
   return true;
 }
 
-// -- reading --------------------------------------------------------------------------------------
+// -- reading ------------------------------------------------------------------------------------
 
 /// What the JSON parser lets pass and this format does not: a key given twice, and deep nesting.
 class strict_structure {
@@ -270,7 +270,7 @@ class reader {
   std::uint64_t data_start_ = 0;
 };
 
-// -- writing --------------------------------------------------------------------------------------
+// -- writing ------------------------------------------------------------------------------------
 
 std::string make_header(const std::vector<named_tensor>& tensors,
                         const std::map<std::string, std::string>& metadata) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -19,6 +20,9 @@ namespace rubato::fake {
 
 constexpr std::int64_t dimension = 21;  // not a multiple of 16, so that there is padding
 
+/// In place of a shard: the batch has no finite point.
+constexpr std::int32_t poison = -2;
+
 /// The point that a batch stands for.
 inline std::vector<float> point(std::int32_t shard, std::int32_t position) {
   random_generator random(
@@ -26,6 +30,7 @@ inline std::vector<float> point(std::int32_t shard, std::int32_t position) {
       {static_cast<std::uint64_t>(shard), static_cast<std::uint64_t>(position)});
   std::vector<float> p(dimension);
   for (auto& x : p) x = static_cast<float>(shard) + static_cast<float>(random.normal());
+  if (shard == poison) p[7] = std::numeric_limits<float>::quiet_NaN();
   return p;
 }
 
@@ -47,12 +52,18 @@ class points final : public dataset {
   std::int64_t tokens_per_batch() const override { return 1; }
   batch training_batch(std::size_t shard, std::uint64_t position) const override {
     if (shard == failing_shard) throw std::runtime_error("the disk is on fire");
+    if (shard == 0 && position == poisoned_position) return {1, 1, {poison, 0}};
     return {1, 1, {static_cast<std::int32_t>(shard), static_cast<std::int32_t>(position)}};
   }
-  const std::vector<batch>& held_out(std::size_t shard) const override { return held_out_[shard]; }
+  const std::vector<batch>& held_out(std::size_t shard) const override {
+    if (failing_held_out) throw std::runtime_error("no held-out data");
+    return held_out_[shard];
+  }
   std::vector<baseline> baselines() const override { return {}; }
 
   std::size_t failing_shard = static_cast<std::size_t>(-1);
+  bool failing_held_out = false;
+  std::uint64_t poisoned_position = static_cast<std::uint64_t>(-1);  // of shard 0: NaN
 
  private:
   std::vector<std::vector<batch>> held_out_;

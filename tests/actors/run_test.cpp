@@ -55,6 +55,7 @@ struct fixture {
     parts.make_learner = [disturb] { return std::make_unique<fake::quadratic>(disturb); };
     parts.initialize = [](learner&) {};  // all zero
     parts.stop = stop;
+    parts.observer = observer;
     return run_training(c, parts);
   }
 
@@ -79,6 +80,7 @@ struct fixture {
   config c;
   fs::path root;
   std::shared_ptr<fake::points> data = std::make_shared<fake::points>(4);
+  std::shared_ptr<run_observer> observer;
   int runs = 0;
 };
 
@@ -243,6 +245,58 @@ TEST_CASE_FIXTURE(fixture, "data that cannot be read ends the run with the reaso
   CHECK_THROWS_WITH_AS(run(), "data loader: the disk is on fire", run_error);
 }
 
+TEST_CASE_FIXTURE(fixture, "a model that cannot be evaluated ends the run with the reason") {
+  data->failing_held_out = true;
+  CHECK_THROWS_WITH_AS(run(), "evaluator: no held-out data", run_error);
+}
+
+TEST_CASE_FIXTURE(fixture, "an observer that throws ends the run with the reason") {
+  struct broken : run_observer {
+    void evaluated(const evaluation&) override { throw std::runtime_error("cannot look"); }
+  };
+  observer = std::make_shared<broken>();
+  CHECK_THROWS_WITH_AS(run(), "server: cannot look", run_error);
+}
+
+TEST_CASE_FIXTURE(fixture, "memory that runs out is said to have done so, and what helps") {
+  const auto fail = [] { throw std::bad_alloc(); };
+  CHECK_THROWS_WITH_AS(run(fail),
+                       "lane: out of memory; use a smaller model or batch, or fewer workers or "
+                       "threads",
+                       run_error);
+}
+
+TEST_CASE_FIXTURE(fixture, "a worker whose gradient overflowed is refused once, then goes on") {
+  c.run.threads = 1;
+  c.inner.clip = 0.0;
+  data->poisoned_position = 15;  // of shard 0: in some worker's round
+  const auto s = run();
+  CHECK(s.outcome == "finished");
+  CHECK(s.updates.rejected == 1);
+  CHECK(std::isfinite(s.final->loss));
+  int refused = 0;
+  for (const auto& u : lines("updates.jsonl")) {
+    if (u["fate"] != "not_finite") continue;
+    refused += 1;
+    CHECK(u["shard"] == 0);
+  }
+  CHECK(refused == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "rounds that never came in have no loss") {
+  run();
+  for (const auto& u : lines("updates.jsonl")) {
+    CHECK(u["loss"].is_null() == (u["fate"] == "run_ended"));
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a run that is stopped at once has a summary all the same") {
+  std::atomic<bool> stop{true};
+  const auto s = run([] { std::this_thread::sleep_for(5ms); }, &stop);
+  CHECK(s.outcome == "interrupted");
+  CHECK(s.final.has_value());
+}
+
 TEST_CASE_FIXTURE(fixture, "a stopped run writes everything and says that it was interrupted") {
   c.run.local_steps = 1'000'000'000;
   std::atomic<bool> stop{false};
@@ -303,27 +357,34 @@ TEST_CASE_FIXTURE(fixture, "a node that is killed in mid-run ends the run with t
   run->layout = fake::quadratic().layout();
   run->initial = std::make_shared<parameter_buffer>(run->layout.size());
   run->shard_weights.assign(4, 1.0);
+  struct join_signal : run_observer {
+    std::promise<void> joined;
+    void started(const run_plan&) override { joined.set_value(); }
+  };
+  const auto signal = std::make_shared<join_signal>();
   server_setup setup;
   setup.run = run;
+  setup.observer = signal;
   setup.directory = std::make_shared<const run_directory>((root / "killed").string(), "killed");
   setup.result = std::make_shared<run_result>();
   setup.plan.workers.resize(4);
+  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
 
   initialize_messages();
   caf::actor_system_config system_config;
   configure(system_config, 2);
   caf::actor_system system(system_config);
-  std::promise<std::string> reason;
+  const auto reason = std::make_shared<std::promise<std::string>>();
   {
     const auto main_server = system.spawn<caf::detached>(server, setup);
-    when_gone(main_server, [&](const caf::error& e) { reason.set_value(explain(e)); });
+    when_gone(main_server, [reason](const caf::error& e) { reason->set_value(explain(e)); });
     const auto main_node = system.spawn(node, run, main_server, std::int64_t{2});
-    std::this_thread::sleep_for(50ms);
+    REQUIRE(signal->joined.get_future().wait_for(10s) == std::future_status::ready);
     caf::anon_send_exit(main_node, caf::exit_reason::kill);
   }
-  auto text = reason.get_future();
+  auto text = reason->get_future();
   REQUIRE(text.wait_for(10s) == std::future_status::ready);
-  CHECK(text.get().find("kill") != std::string::npos);
+  CHECK(text.get() == "the node is gone: kill");
   CHECK_FALSE(setup.result->summary.has_value());
   system.await_all_actors_done();
 }

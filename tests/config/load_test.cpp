@@ -137,7 +137,7 @@ bool equal(const config& a, const config& b) {
 
 }  // namespace
 
-// -- reading -------------------------------------------------------------------------------------
+// -- reading ------------------------------------------------------------------------------------
 
 TEST_CASE("a file's values are read, and what it leaves out has its default") {
   const auto c = load(
@@ -190,7 +190,7 @@ TEST_CASE("a string on the command line needs no quotes, whatever else it could 
   CHECK(c.run.directory.empty());
 }
 
-// -- mistakes ------------------------------------------------------------------------------------
+// -- mistakes -----------------------------------------------------------------------------------
 
 TEST_CASE("a file that cannot be read is an error that says why") {
   const temporary_folder folder;
@@ -390,6 +390,11 @@ TEST_CASE("contradicting settings are reported with the place of each") {
         "command line: outer.optimizer = \"delayed-nesterov\" takes updates one at a time, which "
         "outer.mode = \"sync\" does not; use \"nesterov\", what it stands for there "
         "(outer.optimizer by default)");
+  CHECK(
+      error_of({{"run.local_steps", "2000000"}, {"workers.seconds_per_step", "[1, 2, 3, 1000]"}}) ==
+      "command line: 2000000 steps at 1000 seconds a step are more than the 1000000000 seconds "
+      "that "
+      "a virtual clock may take; use fewer or shorter steps");
   CHECK(error_of({{"outer.buffer", "5"}, {"outer.activation", "0.25"}}) ==
         "command line: outer.activation = 0.25 is above 1/N = 0.2 (N = outer.buffer = 5)");
   CHECK(
@@ -476,7 +481,7 @@ TEST_CASE("a dropped key takes no part in contradictions") {
   CHECK(notes.size() == 2);
 }
 
-// -- writing -------------------------------------------------------------------------------------
+// -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
   const auto original = load_config("", unusual_settings());
@@ -531,7 +536,7 @@ TEST_CASE("the quickstart is a valid config, and its synchronous variant too") {
   CHECK(notes[0].rfind("outer.buffer = 4 from ", 0) == 0);
 }
 
-// -- the schema ----------------------------------------------------------------------------------
+// -- the schema ---------------------------------------------------------------------------------
 
 TEST_CASE("every key has its own name and its own member, a help text and a default in range") {
   std::set<std::string_view> names;

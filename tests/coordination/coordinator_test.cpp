@@ -61,7 +61,6 @@ struct play {
     arrival a;
     a.id = work.id;
     a.base_version = work.base_version;
-    a.steps = work.steps;
     a.elements = 10;
     a.norm = 1.0;
     a.loss = 2.0;
@@ -227,6 +226,16 @@ TEST_CASE("a worker that was lost and returns has a new incarnation; its old upd
   CHECK(p.applied.empty());
   p.arrive(9s, 2);
   CHECK(p.applied.size() == 1);
+}
+
+TEST_CASE("a worker that joins again in mid-round leaves nobody to wait for") {
+  auto c = base_config();
+  c.workers.count = 2;
+  c.window.grace_seconds = 100.0;
+  play p(c);
+  p.arrive(6s, 0);
+  p.note(p.core.worker_joined(8s, 1));
+  CHECK(p.core.window_end() == 8s);
 }
 
 TEST_CASE("joining again fences the incarnation before") {

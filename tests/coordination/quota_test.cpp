@@ -94,3 +94,12 @@ TEST_CASE("a measured pace follows a change within a few rounds and keeps a cons
   for (int i = 0; i < 12; ++i) policy.observe(1, 38, 38 * 1500ms);
   CHECK(policy.steps(1) == 19);
 }
+
+TEST_CASE("the fastest worker always gets H steps, whatever its measured pace rounds to") {
+  for (std::int64_t nanoseconds = 1; nanoseconds < 3'000'000'000; nanoseconds += 7'654'321) {
+    quota_policy policy(dylu(50, "measured"));
+    policy.add(0, 0s);
+    policy.observe(0, 3, run_time(nanoseconds));
+    CHECK(policy.steps(0) == 50);
+  }
+}

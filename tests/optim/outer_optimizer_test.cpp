@@ -98,7 +98,7 @@ double relative_error(std::span<const float> a, const doubles& b) {
 
 }  // namespace
 
-// -- the formulas ---------------------------------------------------------------------------------
+// -- the formulas -------------------------------------------------------------------------------
 
 TEST_CASE("sgd moves by lr times the pseudo-gradient") {
   server sync(make("sgd"), random_values(1000, 1));
@@ -251,7 +251,7 @@ TEST_CASE("delayed nesterov with c > 0 follows Alg. 3, and its momentum is that 
   }
 }
 
-// -- bits -----------------------------------------------------------------------------------------
+// -- bits ---------------------------------------------------------------------------------------
 
 TEST_CASE("merges have the same bits at every alignment") {
   for (const char* method : all_methods) {
@@ -367,7 +367,7 @@ TEST_CASE("padding stays zero") {
   }
 }
 
-// -- state ----------------------------------------------------------------------------------------
+// -- state --------------------------------------------------------------------------------------
 
 TEST_CASE("a copied state goes on bit for bit, also from a half-full buffer") {
   for (const char* method : all_methods) {
@@ -459,7 +459,7 @@ TEST_CASE("a merge refuses sizes that do not match, and changes nothing") {
   CHECK_THROWS_AS(optimizer->merge(eight, of_another_method, eight, next), std::invalid_argument);
 }
 
-// -- the register ---------------------------------------------------------------------------------
+// -- the register -------------------------------------------------------------------------------
 
 TEST_CASE("every method is found under its own name") {
   for (const char* method : all_methods) CHECK(make(method)->name() == method);

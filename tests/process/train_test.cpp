@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -66,12 +68,14 @@ struct fixture {
            "[model]\nlayers = 1\nwidth = 16\nheads = 2\n"
            "sequence_length = 24\n"
            "[inner]\nlr = 0.01\n"
-                                         "[quota]\nlocal_steps = 5\n"
+           "[quota]\nlocal_steps = 5\n"
            "[evaluate]\nevery_local_steps = 30\nbatches = 2\n";
   }
   ~fixture() { fs::remove_all(root); }
 
-  pid_t start(const std::vector<std::string>& arguments) const {
+  /// `prepare` runs in the child before the program starts.
+  pid_t start(const std::vector<std::string>& arguments,
+              const std::function<void()>& prepare = {}) const {
     const pid_t child = fork();
     if (child == 0) {
       const auto redirect = [](const fs::path& path, int to) {
@@ -80,6 +84,7 @@ struct fixture {
       redirect(root / "out", STDOUT_FILENO);
       redirect(root / "err", STDERR_FILENO);
       if (chdir(root.c_str()) != 0) _exit(99);
+      if (prepare) prepare();
       std::vector<char*> argv{const_cast<char*>(RUBATO_BINARY)};
       for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
       argv.push_back(nullptr);
@@ -177,7 +182,7 @@ TEST_CASE_FIXTURE(fixture, "a run starts from the parameters of another") {
 }
 
 TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything written") {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string directory = "signal" + std::to_string(signal);
     const pid_t child = start(
         {"train", "tiny.toml", "--run.directory", directory, "--run.local_steps", "1000000000"});
@@ -196,6 +201,30 @@ TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything wri
     CHECK(fs::file_size(root / directory / "parameters.safetensors") >
           4 * s["parameters"].get<std::uintmax_t>());
   }
+}
+
+TEST_CASE_FIXTURE(fixture, "a disk that takes no more ends the run with code 1 and the reason") {
+  const auto result = finish(start({"train", "tiny.toml", "--run.directory", "full"}, [] {
+    const rlimit limit{4096, 4096};  // of each file: the parameters do not fit
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_IGN);
+  }));
+  CHECK(result.code == 1);
+  CHECK(result.err.find("rubato: recorder: ") == 0);
+  CHECK(result.err.find("File too large") != std::string::npos);
+  CHECK(lines_in(result.err) == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a run goes on when nobody reads what it prints") {
+  const auto result = finish(start({"train", "tiny.toml", "--run.directory", "unread"}, [] {
+    int ends[2];
+    if (pipe(ends) != 0) _exit(97);
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+  }));
+  CHECK_MESSAGE(result.code == 0, result.err);
+  CHECK(summary("unread")["outcome"] == "finished");
 }
 
 TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in one line") {
@@ -219,13 +248,13 @@ TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in 
       {{"train", "tiny.toml", "--run.init", "not.safetensors"}, "not.safetensors"},
       {{"options", "--run.seed", "3"}, "takes no configuration keys"},
   };
-  for (const auto& [arguments, says] : table) {
-    const auto result = run(arguments);
-    CAPTURE(arguments.back());
+  for (const auto& row : table) {
+    const auto result = run(row.arguments);
+    CAPTURE(row.arguments.back());
     CHECK(result.code == 2);
     CHECK(result.out == "");
     CHECK(lines_in(result.err) == 1);
-    CHECK_MESSAGE(result.err.find(says) != std::string::npos, result.err);
+    CHECK_MESSAGE(result.err.find(row.says) != std::string::npos, result.err);
   }
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{}, {"trian"}, {"train"}, {"train", "tiny.toml", "--nonsense"}}) {

@@ -76,7 +76,7 @@ class file_size_limit {
 
 }  // namespace
 
-// -- reading --------------------------------------------------------------------------------------
+// -- reading ------------------------------------------------------------------------------------
 
 TEST_CASE("a file of the three float types is read as f32, in the order of its data") {
   const temporary_folder folder;
@@ -292,7 +292,7 @@ TEST_CASE("a file with any bit flipped is refused or read in full") {
   CHECK(refused > 1000);
 }
 
-// -- writing --------------------------------------------------------------------------------------
+// -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("what is written has the bytes that the format asks for") {
   const temporary_folder folder;
