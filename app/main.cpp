@@ -35,12 +35,19 @@ int run(int argc, char** argv) {
   auto* options_command = app.add_subcommand("options", "Describe every configuration key");
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
 
+  const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
+  if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
+      app.get_subcommands(named).empty()) {
+    throw usage_error("command line: unknown command \"" + line.rest.front() +
+                      "\"; there are train and options, see `rubato --help`");
+  }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
     app.parse(line.rest);
   } catch (const CLI::ParseError& e) {
     // CLI11 has exit codes of its own; here only help and --version are no error.
-    return app.exit(e) == 0 ? exit_done : exit_usage;
+    if (e.get_exit_code() == 0) return app.exit(e);
+    throw usage_error(std::string("command line: ") + e.what() + "; see `rubato --help`");
   }
   if (*options_command) {
     if (!line.overrides.empty()) {

@@ -247,6 +247,9 @@ TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in 
       {{"train", "tiny.toml", "--run.directory", "used"}, "used"},
       {{"train", "tiny.toml", "--run.init", "not.safetensors"}, "not.safetensors"},
       {{"options", "--run.seed", "3"}, "takes no configuration keys"},
+      {{"trian"}, "unknown command \"trian\""},
+      {{"train"}, "CONFIG is required"},
+      {{"train", "tiny.toml", "--nonsense"}, "--nonsense"},
   };
   for (const auto& row : table) {
     const auto result = run(row.arguments);
@@ -256,10 +259,7 @@ TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in 
     CHECK(lines_in(result.err) == 1);
     CHECK_MESSAGE(result.err.find(row.says) != std::string::npos, result.err);
   }
-  for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{}, {"trian"}, {"train"}, {"train", "tiny.toml", "--nonsense"}}) {
-    CHECK(run(arguments).code == 2);
-  }
+  CHECK(run({}).code == 2);
 }
 
 TEST_CASE_FIXTURE(fixture, "help, version and the effective config are printed on request") {
