@@ -104,9 +104,9 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
   } else {
     quota_.observe(update.id.worker, held.work.steps, update.compute_time);
     if (sync()) {
-      round_.emplace(update.id.worker, std::move(held));
+      round_.emplace(update.id.worker, held);
     } else {
-      apply({std::move(held)}, now, out);
+      apply({held}, now, out);
     }
   }
   if (!sync() && check_budget(now, out)) return out;
@@ -120,8 +120,8 @@ action_list coordinator::tick(run_time now) {
   window_end_.reset();
   if (!round_.empty()) {
     std::vector<held_update> updates;
-    for (auto& [worker, held] : std::exchange(round_, {})) updates.push_back(std::move(held));
-    apply(std::move(updates), now, out);
+    for (const auto& [worker, held] : std::exchange(round_, {})) updates.push_back(held);
+    apply(updates, now, out);
   }
   if (check_budget(now, out)) return out;
   assign_idle(now, out);
@@ -188,7 +188,7 @@ void coordinator::settle(run_time now, const assignment& work, const arrival& up
 }
 
 /// One step of the outer optimizer on these updates, and their fate.
-void coordinator::apply(std::vector<held_update> updates, run_time now, action_list& out) {
+void coordinator::apply(const std::vector<held_update>& updates, run_time now, action_list& out) {
   apply_action step;
   for (const auto& held : updates) {
     step.updates.push_back(held.update.id);
@@ -289,7 +289,7 @@ bool coordinator::check_budget(run_time now, action_list& out) {
 void coordinator::finish(run_time now, bool interrupted, action_list& out) {
   finished_ = true;
   window_end_.reset();
-  for (auto& [worker, held] : std::exchange(round_, {})) {
+  for (const auto& [worker, held] : std::exchange(round_, {})) {
     settle(now, held.work, held.update, fate::run_ended, out);
   }
   for (auto& [worker, state] : workers_) {

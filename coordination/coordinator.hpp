@@ -133,7 +133,7 @@ class coordinator {
   std::optional<fate> refusal(const arrival& update) const;
   void settle(run_time now, const assignment& work, const arrival& update, fate what,
               action_list& out);
-  void apply(std::vector<held_update> updates, run_time now, action_list& out);
+  void apply(const std::vector<held_update>& updates, run_time now, action_list& out);
   assignment take_outstanding(worker_state& worker);
   void abandon(run_time now, worker_state& worker, fate what, action_list& out);
   void update_window(run_time now);
