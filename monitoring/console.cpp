@@ -37,9 +37,9 @@ std::string worker_table(const run_plan& plan) {
   for (std::size_t i = 0; i < std::min(plan.workers.size(), rows_shown); ++i) {
     const auto& worker = plan.workers[i];
     const double round_seconds = static_cast<double>(worker.quota) * worker.seconds_per_step;
-    text += fmt::format("  {:>6}  {:>6} s/step    {} steps in {}\n", i,
+    text += fmt::format("  {:>6}  {:>6} s/step    {} step{} in {}\n", i,
                         human_number(worker.seconds_per_step, 3), worker.quota,
-                        human_duration(round_seconds));
+                        worker.quota == 1 ? "" : "s", human_duration(round_seconds));
   }
   return text + more_rows(plan.workers.size(), "workers");
 }
