@@ -1,6 +1,7 @@
 #include "actors/server.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <variant>
 
@@ -222,6 +223,7 @@ run_summary server_state::summarise() const {
   s.seed = static_cast<std::uint64_t>(run.settings.run.seed);
   s.clock = run.settings.clock.mode;
   s.outcome = finished_->interrupted ? "interrupted" : "finished";
+  if (last_ && !std::isfinite(last_->loss)) s.outcome = "diverged";
   s.parameters = setup_.plan.parameters;
   s.workers = run.settings.workers.count;
   s.local_steps = coordinator_->local_steps();

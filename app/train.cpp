@@ -55,7 +55,14 @@ int train(const train_options& options) {
   const run_summary summary = run_training(c, parts);
   screen->clear();
   std::fputs((options.json ? to_json(summary) : to_text(summary)).c_str(), stdout);
-  return summary.outcome == "interrupted" ? exit_interrupted : exit_done;
+  if (summary.outcome == "interrupted") return exit_interrupted;
+  if (summary.outcome == "diverged") {
+    std::fprintf(stderr,
+                 "rubato: the run diverged: its held-out loss is no longer a number; lower "
+                 "inner.lr or outer.lr, or set inner.clip\n");
+    return exit_run_failed;
+  }
+  return exit_done;
 }
 
 }  // namespace rubato

@@ -23,7 +23,7 @@ struct run_plan {
   std::string method;  // "async delayed-nesterov, dylu"
   std::string clock;   // "virtual"
   std::int64_t parameters = 0;
-  std::int64_t local_steps = 0;  // the budget
+  std::int64_t local_steps = 0;       // the budget
   std::int64_t threads = 0;           // lanes: workers that compute at the same time
   std::int64_t threads_per_lane = 1;  // of LibTorch
   std::int64_t other_threads = 0;     // for everything but the workers' steps
@@ -81,7 +81,7 @@ struct run_summary {
   std::string method;
   std::uint64_t seed = 0;
   std::string clock;
-  std::string outcome;  // finished | interrupted
+  std::string outcome;  // finished | interrupted | diverged
   std::int64_t parameters = 0;
   std::int64_t workers = 0;
   std::int64_t local_steps = 0;

@@ -215,6 +215,15 @@ TEST_CASE_FIXTURE(fixture, "a disk that takes no more ends the run with code 1 a
   CHECK(lines_in(result.err) == 1);
 }
 
+TEST_CASE_FIXTURE(fixture, "a run that diverged says so, ends with code 1 and keeps its files") {
+  const auto result = run({"train", "tiny.toml", "--run.directory", "diverged", "--inner.lr", "100",
+                           "--inner.optimizer", "sgd", "--inner.clip", "0", "--outer.lr", "1"});
+  CHECK(result.code == 1);
+  CHECK(result.err.find("rubato: the run diverged") == 0);
+  CHECK(result.out.find("Diverged after") != std::string::npos);
+  CHECK(summary("diverged")["final"]["loss"].is_null());
+}
+
 TEST_CASE_FIXTURE(fixture, "a run goes on when nobody reads what it prints") {
   const auto result = finish(start({"train", "tiny.toml", "--run.directory", "unread"}, [] {
     int ends[2];
