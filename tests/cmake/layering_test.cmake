@@ -37,7 +37,7 @@ file(WRITE "${SCRATCH_DIR}/optim/a.hpp"
 file(WRITE "${SCRATCH_DIR}/messages/caf.hpp" "#include <caf/all.hpp>\n#if CAF_VERSION < 1800\n#endif\n")
 file(WRITE "${SCRATCH_DIR}/actors/a.cpp" "#include \"messages/caf.hpp\"\n#include \"model/a.hpp\"\n")
 file(WRITE "${SCRATCH_DIR}/tests/model/a_test.cpp" "#include <torch/torch.h>\n#include \"optim/a.hpp\"\n")
-file(WRITE "${SCRATCH_DIR}/docs/a.md" "build/work/a, ~/home/a, https://a.example/home/a\n")
+file(WRITE "${SCRATCH_DIR}/docs/a.md" "build/home/a, ~/home/a, https://a.example/home/a\n")
 expect(TRUE "4 source files keep to their layers")
 
 rejected(coordination/b.hpp "int a;\n\n#include \"actors/a.hpp\""
