@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "app/commands.hpp"
 #include "config/error.hpp"
@@ -69,6 +70,9 @@ int main(int argc, char** argv) {
   } catch (const rubato::usage_error& e) {
     std::fprintf(stderr, "rubato: %s\n", e.what());
     return exit_usage;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "rubato: %s\n", rubato::out_of_memory);
+    return exit_run_failed;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "rubato: %s\n", e.what());
     return exit_run_failed;

@@ -19,6 +19,10 @@ class run_error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What a person is told when memory runs out.
+inline constexpr const char* out_of_memory =
+    "out of memory; use a smaller model or batch, or fewer workers or threads";
+
 enum exit_code : int { exit_done = 0, exit_run_failed = 1, exit_usage = 2 };
 
 }  // namespace rubato

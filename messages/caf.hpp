@@ -18,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/error.hpp"
+
 #define RUBATO_CAF_018 (CAF_MAJOR_VERSION > 0 || CAF_MINOR_VERSION >= 18)
 #define RUBATO_CAF_1 (CAF_MAJOR_VERSION > 0)
 
@@ -107,8 +109,7 @@ void guarded(Self* self, const char* actor, Body&& body) {
   try {
     body();
   } catch (const std::bad_alloc&) {
-    self->quit(failure(std::string(actor) + ": out of memory; use a smaller model or batch, or " +
-                       "fewer workers or threads"));
+    self->quit(failure(std::string(actor) + ": " + out_of_memory));
   } catch (const std::exception& e) {
     self->quit(failure(std::string(actor) + ": " + e.what()));
   } catch (...) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -201,6 +202,34 @@ TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything wri
     CHECK(fs::file_size(root / directory / "parameters.safetensors") >
           4 * s["parameters"].get<std::uintmax_t>());
   }
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "on a terminal one line shows how far the run is, and goes away in the end") {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(grantpt(terminal) == 0);
+  REQUIRE(unlockpt(terminal) == 0);
+  const std::string name = ptsname(terminal);
+  const pid_t child = start({"train", "tiny.toml", "--run.directory", "terminal"},
+                            [&] { dup2(open(name.c_str(), O_RDWR | O_NOCTTY), STDOUT_FILENO); });
+  std::string screen;
+  char piece[4096];
+  // Reading fails once the program has closed its end.
+  for (ssize_t n; (n = ::read(terminal, piece, sizeof piece)) > 0;) {
+    screen.append(piece, static_cast<std::size_t>(n));
+  }
+  close(terminal);
+  CHECK(finish(child).code == 0);
+  const auto line = screen.find("\r\x1b[K");
+  REQUIRE(line != std::string::npos);
+  const auto shown = screen.substr(line, screen.find('\r', line + 1) - line);
+  for (const char* part : {"/60 steps", "%", "loss", "staleness", "tokens/s", "ETA"}) {
+    CHECK_MESSAGE(shown.find(part) != std::string::npos, part);
+  }
+  const auto summary = screen.find("Finished after");
+  REQUIRE(summary != std::string::npos);
+  CHECK(screen.find("ETA", summary) == std::string::npos);
 }
 
 TEST_CASE_FIXTURE(fixture, "a disk that takes no more ends the run with code 1 and the reason") {
