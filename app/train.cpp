@@ -26,11 +26,14 @@ extern "C" void on_interrupt(int) {
 }
 
 void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGHUP, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;  // whoever started us wants it so: nohup does
+    action = {};
+    action.sa_handler = on_interrupt;
+    sigaction(number, &action, nullptr);
+  }
   signal(SIGPIPE, SIG_IGN);  // a run must not end because nobody reads what it prints
 }
 

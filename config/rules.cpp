@@ -59,7 +59,7 @@ verdict check_duration(const config& c) {
   // The virtual clock counts nanoseconds in 64 bits, 292 years; jitter needs some room.
   constexpr double longest = 1e9;
   const auto& paces = c.workers.seconds_per_step;
-  if (paces.empty()) return {};
+  if (paces.empty()) return {};  // no preset is slow enough to get there
   const double slowest = *std::max_element(paces.begin(), paces.end());
   const auto steps = std::max(c.run.local_steps, c.quota.local_steps);
   if (static_cast<double>(steps) * slowest <= longest) return {};

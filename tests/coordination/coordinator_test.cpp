@@ -188,6 +188,10 @@ TEST_CASE("a window closes early when nobody is left to wait for") {
     p.arrive(8s, 1);
     CHECK(p.core.window_end() == 8s);
   }
+  SUBCASE("because the last one joined again, its round abandoned") {
+    p.note(p.core.worker_joined(8s, 1));
+    CHECK(p.core.window_end() == 8s);
+  }
   SUBCASE("because the last one was lost") {
     p.note(p.core.worker_lost(8s, 1));
     CHECK(p.core.window_end() == 8s);
@@ -226,16 +230,6 @@ TEST_CASE("a worker that was lost and returns has a new incarnation; its old upd
   CHECK(p.applied.empty());
   p.arrive(9s, 2);
   CHECK(p.applied.size() == 1);
-}
-
-TEST_CASE("a worker that joins again in mid-round leaves nobody to wait for") {
-  auto c = base_config();
-  c.workers.count = 2;
-  c.window.grace_seconds = 100.0;
-  play p(c);
-  p.arrive(6s, 0);
-  p.note(p.core.worker_joined(8s, 1));
-  CHECK(p.core.window_end() == 8s);
 }
 
 TEST_CASE("joining again fences the incarnation before") {

@@ -186,7 +186,9 @@ TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything wri
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string directory = "signal" + std::to_string(signal);
     const pid_t child = start(
-        {"train", "tiny.toml", "--run.directory", directory, "--run.local_steps", "1000000000"});
+        {"train", "tiny.toml", "--run.directory", directory, "--run.local_steps", "1000000000"},
+        // The test itself may have been started with signals ignored.
+        [signal] { ::signal(signal, SIG_DFL); });
     const auto patience = std::chrono::steady_clock::now() + 60s;
     while (lines_in(read(root / directory / "metrics.jsonl")) < 2 &&
            std::chrono::steady_clock::now() < patience) {
@@ -263,6 +265,21 @@ TEST_CASE_FIXTURE(fixture, "a run goes on when nobody reads what it prints") {
   }));
   CHECK_MESSAGE(result.code == 0, result.err);
   CHECK(summary("unread")["outcome"] == "finished");
+}
+
+TEST_CASE_FIXTURE(fixture, "a hang-up that nohup has switched off does not end a run") {
+  const pid_t child =
+      start({"train", "tiny.toml", "--run.directory", "nohup", "--run.local_steps", "600"},
+            [] { ::signal(SIGHUP, SIG_IGN); });
+  const auto patience = std::chrono::steady_clock::now() + 60s;
+  while (lines_in(read(root / "nohup/metrics.jsonl")) < 2 &&
+         std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(20ms);
+  }
+  kill(child, SIGHUP);
+  const auto result = finish(child);
+  CHECK_MESSAGE(result.code == 0, result.err);
+  CHECK(summary("nohup")["outcome"] == "finished");
 }
 
 TEST_CASE_FIXTURE(fixture, "wrong usage ends with code 2 and says what to do in one line") {
