@@ -1,10 +1,11 @@
-// What all actors of a run share, made once before the first of them and never changed.
+// What all actors of a run share, complete before the first of them starts and then never changed.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "config/config.hpp"
+#include "coordination/wall_clock.hpp"
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
 #include "optim/parameter_buffer.hpp"
@@ -19,6 +20,9 @@ struct run_context {
   version_ptr initial;                  // version 0
   std::shared_ptr<buffer_pool> deltas;  // for pseudo-gradients, shared by the lanes
   std::vector<double> shard_weights;    // of sampling and of the held-out mean; sums to anything
+  wall_clock clock;                     // real time since just before the first actor
+
+  bool on_wall_clock() const { return settings.clock.mode == "wall"; }
 };
 
 using run_context_ptr = std::shared_ptr<const run_context>;

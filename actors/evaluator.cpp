@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -29,7 +30,9 @@ void evaluate_held_out(learner& model, const dataset& data,
   result.loss /= weight_sum;
   result.accuracy /= weight_sum;
   result.perplexity = std::exp(result.loss);
-  result.bits_per_byte = result.loss / std::numbers::ln2 / data.bytes_per_token();
+  const double bytes = data.bytes_per_token();
+  result.bits_per_byte = bytes > 0.0 ? result.loss / std::numbers::ln2 / bytes
+                                     : std::numeric_limits<double>::quiet_NaN();
 }
 
 evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluator_state> self,

@@ -18,6 +18,7 @@ namespace rubato {
 using recorder_actor = actor_interface<
     takes<record_update>,       // append a line to updates.jsonl
     takes<version_evaluated>,   // append a line to metrics.jsonl
+    takes<record_change>,       // the same, about a worker
     takes<record_end>>;         // write parameters and summary, answer recording_finished
 
 /// Measures versions on the held-out data. Detached.
@@ -40,7 +41,8 @@ using lane_actor = actor_interface<
 /// One logical worker: its assignment, its inner-optimizer state, its submission.
 using worker_actor = actor_interface<
     takes<assign_round>,        // from the server, by way of the node
-    takes<round_finished>,      // from the node: hand the update in
+    takes<round_finished>,      // from the node: hand the update in, or hold it until it is due
+    takes<hand_in>,             // from itself: it is due
     takes<update_settled>>;     // from the server, by way of the node: forget the update
 
 /// One per process: its workers, its lanes and the queue of rounds between them.
@@ -58,6 +60,7 @@ using server_actor = actor_interface<
     takes<version_evaluated>,   // from the evaluator
     takes<records_taken>,       // from the recorder, which must not fall far behind
     takes<recording_finished>,  // from the recorder
+    takes<clock_ticked>,        // from itself
     takes<stop_run>>;           // from outside
 
 // clang-format on

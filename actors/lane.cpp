@@ -15,6 +15,7 @@ void begin(pointer self, const run_round& job) {
   }
   state.round->begin(job.work, job.base, job.inner);
   state.current = job.work.id;
+  state.begun = state.run->clock.now();
   state.waiting = true;
   send(self, state.loader,
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
@@ -43,6 +44,7 @@ void step(pointer self, const update_id& round) {
     return;
   }
   auto result = state.round->finish();
+  if (state.run->on_wall_clock()) result.update.compute_time = state.run->clock.now() - state.begun;
   state.current.reset();
   send(self, state.node,
        round_finished{state.index, std::make_shared<const submission>(submission{

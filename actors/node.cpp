@@ -1,5 +1,7 @@
 #include "actors/node.hpp"
 
+#include <utility>
+
 #include "actors/data_loader.hpp"
 #include "actors/lane.hpp"
 #include "actors/worker.hpp"
@@ -9,12 +11,23 @@ namespace {
 
 using pointer = actor_pointer<node_actor, node_state>;
 
+node_state::member& member_of(pointer self, const update_id& round) {
+  return state_of(self).workers.at(round.worker);
+}
+
+void queue(pointer self, const run_round& round) {
+  const node_state::place_in_queue place(round.work.due(), round.work.id);
+  state_of(self).ready.emplace(place, round);
+  member_of(self, round.work.id).queued = place;
+}
+
 void fill_lanes(pointer self) {
   auto& state = state_of(self);
   while (!state.free_lanes.empty() && !state.ready.empty()) {
     const auto first = state.ready.begin();
     send(self, state.lanes[state.free_lanes.back()], first->second);
     state.free_lanes.pop_back();
+    member_of(self, first->first.second).queued.reset();
     state.ready.erase(first);
   }
 }
@@ -37,7 +50,7 @@ void start(pointer self, const run_context_ptr& run, const server_actor& server,
   join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};
   for (std::int64_t i = 0; i < run->settings.workers.count; ++i) {
     const auto id = static_cast<worker_id>(i);
-    state.workers.emplace(id, self->spawn<caf::linked>(worker, server, node_actor(self)));
+    state.workers[id].actor = self->spawn<caf::linked>(worker, run, server, node_actor(self));
     join.workers.push_back(id);
   }
   send(self, server, std::move(join));
@@ -46,9 +59,13 @@ void start(pointer self, const run_context_ptr& run, const server_actor& server,
 /// Tells the worker; a round that will not be handed in need not be computed to its end.
 void settle(pointer self, const update_settled& settled) {
   auto& state = state_of(self);
-  send(self, state.workers.at(settled.id.worker), settled);
+  auto& member = member_of(self, settled.id);
+  send(self, member.actor, settled);
   if (settled.what != fate::run_ended && settled.what != fate::abandoned) return;
-  std::erase_if(state.ready, [&](const auto& entry) { return entry.first.second == settled.id; });
+  if (member.queued && member.queued->second == settled.id) {
+    state.ready.erase(*std::exchange(member.queued, std::nullopt));
+    return;
+  }
   for (const auto& lane : state.lanes) send(self, lane, settled);
 }
 
@@ -59,21 +76,20 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor s
   guarded(self, "node", [&] { start(self, run, server, lanes); });
   return {
       [self](const assign_round& round) {
-        guarded(self, "node",
-                [&] { send(self, state_of(self).workers.at(round.work.id.worker), round); });
+        guarded(self, "node", [&] { send(self, member_of(self, round.work.id).actor, round); });
       },
       [self](const update_settled& settled) {
         guarded(self, "node", [&] { settle(self, settled); });
       },
       [self](const run_round& round) {
         guarded(self, "node", [&] {
-          state_of(self).ready.emplace(std::pair(round.work.due(), round.work.id), round);
+          queue(self, round);
           fill_lanes(self);
         });
       },
       [self](const round_finished& round) {
         guarded(self, "node", [&] {
-          send(self, state_of(self).workers.at(round.content->update.id.worker), round);
+          send(self, member_of(self, round.content->update.id).actor, round);
           free_lane(self, round.lane);
         });
       },

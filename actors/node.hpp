@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,10 +17,17 @@ struct node_state {
   node_state() = default;  // no aggregate, see messages/caf.hpp
   static inline const char* name = "node";
 
-  std::map<worker_id, worker_actor> workers;
+  using place_in_queue = std::pair<run_time, update_id>;  // by due time
+
+  struct member {
+    worker_actor actor;
+    std::optional<place_in_queue> queued;  // its round waits for a lane
+  };
+
+  std::map<worker_id, member> workers;
   std::vector<lane_actor> lanes;
   std::vector<std::uint32_t> free_lanes;
-  std::map<std::pair<run_time, update_id>, run_round> ready;  // by due time
+  std::map<place_in_queue, run_round> ready;
 };
 
 /// Joins `server` with the workers 0 .. workers.count - 1, on `lanes` threads.

@@ -42,6 +42,7 @@ std::string to_json_line(const update_record& record) {
   line["assigned_seconds"] = to_seconds(work.assigned_at);
   line["compute_seconds"] = to_seconds(record.update.compute_time);
   line["settled_seconds"] = to_seconds(record.settled_at);
+  line["late_seconds"] = to_seconds(record.update.late);
   return line.dump();
 }
 
@@ -75,6 +76,10 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
           state.metrics->flush();
           state.updates->flush();
         });
+      },
+      [self](const record_change& change) {
+        guarded(self, "recorder",
+                [&] { state_of(self).metrics->append(to_json_line(*change.content)); });
       },
       [self](const record_end& end) {
         guarded(self, "recorder", [&] {

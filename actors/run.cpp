@@ -39,13 +39,13 @@ std::int64_t lane_count(const config& c) {
   return std::min(wanted, c.workers.count);
 }
 
-run_context_ptr make_context(const config& c, run_parts& parts) {
+std::shared_ptr<run_context> make_context(const config& c, run_parts& parts) {
   auto run = std::make_shared<run_context>();
   run->settings = c;
   run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
   run->shard_weights = shard_weights(c, *run->data);
   run->make_learner =
-      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->vocabulary());
+      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
   const auto model = run->make_learner();
   run->layout = model->layout();
   auto initial = std::make_shared<parameter_buffer>(run->layout.size());
@@ -76,17 +76,23 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   plan.directory = directory;
   plan.method = describe_method(c);
   plan.clock = c.clock.mode;
+  plan.paced = c.paced();
   plan.parameters = static_cast<std::int64_t>(run.layout.count(section::trainable));
   plan.local_steps = c.run.local_steps;
   plan.threads = lanes;
   plan.threads_per_lane = c.workers.threads_per_lane;
   plan.other_threads = static_cast<std::int64_t>(scheduler_threads) + detached_actors;
   plan.blas = describe_blas();
-  for (const double pace : seconds_per_step(c.workers)) plan.workers.push_back({pace, 0});
+  plan.unit = run.data->shape().features > 0 ? "point" : "token";
+  plan.evaluated_on = c.evaluate.on;
+  plan.events = c.workers.events;
+  for (const double pace : seconds_per_step(c.workers)) {
+    plan.workers.push_back({plan.paced ? pace : 0.0, 0});
+  }
   for (std::size_t i = 0; i < run.data->shards(); ++i) {
     const auto info = run.data->info(i);
     plan.shards.push_back(
-        {info.name, info.training_bytes, info.held_out_bytes, info.files, info.duplicates});
+        {info.name, info.training_size, info.held_out_size, info.files, info.duplicates});
   }
   if (c.evaluate.baselines) {
     for (const auto& b : run.data->baselines()) plan.baselines.push_back({b.name, b.bits_per_byte});
@@ -134,10 +140,11 @@ run_summary run_training(const config& c, run_parts parts) {
   caf::actor_system_config system_config;
   configure(system_config, scheduler_threads);
   caf::actor_system system(system_config);
+  run->clock = wall_clock();
   const auto end = std::make_shared<ending>();
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
-  const auto main_node = system.spawn(node, run, main_server, lanes);
+  const auto main_node = system.spawn(node, run_context_ptr(run), main_server, lanes);
   // The server watches its nodes, but not before they have joined.
   when_gone(main_node, [end](const caf::error& reason) { end->set(failure_of("node", reason)); });
 

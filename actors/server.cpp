@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <variant>
 
 #include "actors/evaluator.hpp"
 #include "actors/recorder.hpp"
+#include "config/error.hpp"
 
 namespace rubato {
 namespace {
@@ -34,7 +36,6 @@ void server_state::start(pointer self, server_setup setup) {
   self_ = self;
   setup_ = std::move(setup);
   const auto& run = *setup_.run;
-  begun_ = std::chrono::steady_clock::now();
   current_ = run.initial;
   coordinator::setting facts;
   facts.shard_weights = run.shard_weights;
@@ -42,6 +43,7 @@ void server_state::start(pointer self, server_setup setup) {
   facts.update_bytes = facts.elements * sizeof(float);
   facts.tokens_per_step = run.data->tokens_per_batch();
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
+  events_.plan(coordinator_->changes());
   merger_ = std::make_unique<merger>(
       run.layout, make_outer_optimizer(run.settings.outer, run.settings.workers.count));
   recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
@@ -59,7 +61,7 @@ void server_state::joined(const join_run& join) {
   action_list actions;
   for (const auto worker : join.workers) {
     nodes_[worker] = node;
-    auto more = coordinator_->worker_joined(clock_.now(), worker);
+    auto more = coordinator_->worker_joined(now(), worker);
     actions.insert(actions.end(), more.begin(), more.end());
   }
   if (setup_.observer) {
@@ -76,10 +78,13 @@ void server_state::submitted(const submit_update& submit) {
   const auto& update = submit.content->update;
   if (coordinator_->awaits(update.id)) {
     arrived_[update.id] = submit.content;  // until its time has come
+    if (setup_.run->on_wall_clock()) events_.expect(now(), update.id);
     advance();
-  } else {
-    carry_out(coordinator_->update_arrived(clock_.now(), update));  // to be refused
+  } else if (setup_.run->on_wall_clock()) {
+    carry_out(coordinator_->update_arrived(now(), update));  // to be refused
   }
+  // On the virtual clock its round was settled before it was computed to its end. Whether it was
+  // dropped in time depends on the threads, so it must leave no trace.
 }
 
 void server_state::evaluated(const version_evaluated& evaluated) {
@@ -105,29 +110,81 @@ void server_state::recording_ended() {
   self_->quit(caf::exit_reason::user_shutdown);
 }
 
+void server_state::ticked() {
+  alarm_.reset();
+  advance();
+}
+
 void server_state::stop() {
-  carry_out(coordinator_->stop(clock_.now()));
+  carry_out(coordinator_->stop(now()));
 }
 
 // -- the run's clock ----------------------------------------------------------------------------
 
-/// Takes events in the order of the virtual clock, as far as their results have been computed.
+run_time server_state::now() const {
+  if (!setup_.run->on_wall_clock()) return events_.now();
+  return std::max(events_.now(), setup_.run->clock.now());
+}
+
+/// Takes events in the order of the run's clock, as far as they have happened.
 void server_state::advance() {
-  while (!finished_ && evaluations_pending_ < evaluation_queue && records_pending_ < record_queue) {
-    clock_.set_window_end(coordinator_->window_end());
-    const auto event = clock_.next();
-    if (!event) return;
-    if (!event->arrival) {
-      clock_.take();
-      carry_out(coordinator_->tick(event->time));
-      continue;
+  while (!finished_ && records_pending_ < record_queue) {
+    events_.set_window_end(coordinator_->window_end());
+    const auto event = events_.next();
+    if (!event && coordinator_->stranded() && !nodes_.empty()) {
+      throw run_error("all workers have left, and workers.events brings none of them back");
     }
-    const auto it = arrived_.find(*event->arrival);
-    if (it == arrived_.end()) return;  // still being computed
-    clock_.take();
-    updates_received_ += 1;
-    carry_out(coordinator_->update_arrived(event->time, it->second->update));
+    if (!event || !may_take(*event)) return;
+    events_.take();
+    take(*event);
   }
+}
+
+/// False while the event has to wait; something will call advance() then.
+bool server_state::may_take(const event_queue::event& event) {
+  if (setup_.run->on_wall_clock()) {
+    const run_time early = event.time - now();
+    if (early.count() <= 0) return true;
+    if (!alarm_ || event.time < *alarm_) {
+      alarm_ = event.time;
+      send_after(self_, early, server_actor(self_), clock_ticked{});
+    }
+    return false;
+  }
+  if (evaluations_pending_ >= evaluation_queue) return false;
+  const auto* round = std::get_if<update_id>(&event.what);
+  return round == nullptr || arrived_.contains(*round);  // otherwise it is still being computed
+}
+
+void server_state::take(const event_queue::event& event) {
+  if (const auto* round = std::get_if<update_id>(&event.what)) {
+    const auto update = arrived_.at(*round)->update;
+    updates_received_ += 1;
+    if (update.late.count() > 0) {
+      late_rounds_ += 1;
+      late_sum_ += update.late;
+      late_max_ = std::max(late_max_, update.late);
+    }
+    carry_out(coordinator_->update_arrived(event.time, update));
+  } else if (const auto* planned = std::get_if<worker_change>(&event.what)) {
+    change(event.time, *planned);
+  } else {
+    carry_out(coordinator_->tick(event.time));
+  }
+}
+
+void server_state::change(run_time time, const worker_change& change) {
+  constexpr const char* names[] = {"pace", "leave", "join"};
+  carry_out(coordinator_->worker_changed(time, change));
+  auto record = std::make_shared<worker_change_record>();
+  record->clock_seconds = to_seconds(time);
+  record->worker = change.worker;
+  record->what = names[static_cast<std::size_t>(change.what)];
+  record->seconds_per_step = setup_.plan.paced ? coordinator_->pace(change.worker, time)
+                                               : std::numeric_limits<double>::quiet_NaN();
+  record->quota = coordinator_->quota(change.worker);
+  if (setup_.observer) setup_.observer->worker_changed(*record);
+  send(self_, recorder_, record_change{std::move(record)});
 }
 
 // -- actions ------------------------------------------------------------------------------------
@@ -140,7 +197,7 @@ void server_state::carry_out(const action_list& actions) {
 
 void server_state::carry_out(const assign_action& action) {
   rounds_assigned_ += 1;
-  clock_.expect(action.work.due(), action.work.id);
+  if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), action.work.id);
   send(self_, nodes_.at(action.work.id.worker), assign_round{action.work, current_});
 }
 
@@ -159,9 +216,7 @@ void server_state::carry_out(const settle_action& action) {
   auto line = std::make_shared<update_record>(record);
   if (const auto cosine = cosines_.extract(id)) line->cosine_to_momentum = cosine.mapped();
   arrived_.erase(id);
-  if (record.what == fate::abandoned || record.what == fate::run_ended) {
-    clock_.cancel(record.work.due(), id);
-  }
+  if (record.what == fate::abandoned || record.what == fate::run_ended) events_.cancel(id);
   records_pending_ += 1;
   send(self_, recorder_, record_update{std::move(line)});
   if (const auto node = nodes_.find(id.worker); node != nodes_.end()) {
@@ -177,7 +232,7 @@ void server_state::carry_out(const settle_action& action) {
     progress p;
     p.local_steps = coordinator_->local_steps();
     p.version = coordinator_->version();
-    p.clock_seconds = to_seconds(clock_.now());
+    p.clock_seconds = to_seconds(now());
     p.wall_seconds = wall_seconds();
     p.loss = recent_loss_;
     p.staleness = recent_staleness_;
@@ -186,24 +241,36 @@ void server_state::carry_out(const settle_action& action) {
   }
 }
 
-void server_state::carry_out(const evaluate_action& action) {
-  auto context = std::make_shared<evaluation>();
-  context->version = action.version;
-  context->local_steps = coordinator_->local_steps();
-  context->tokens = coordinator_->tokens();
-  context->clock_seconds = to_seconds(clock_.now());
-  context->wall_seconds = wall_seconds();
-  evaluating_ = action.version;
-  evaluations_pending_ += 1;
-  send(self_, evaluator_, evaluate_version{current_, std::move(context)});
+void server_state::carry_out(const evaluate_action&) {
+  // In real time nobody waits for the evaluator; the next version that is due will be newer.
+  if (setup_.run->on_wall_clock() && evaluations_pending_ > 0) {
+    evaluations_skipped_ += 1;
+  } else {
+    evaluate();
+  }
 }
 
 void server_state::carry_out(const finish_action& action) {
   finished_ = action;
-  if (evaluating_ != coordinator_->version()) {
-    carry_out(evaluate_action{coordinator_->version()});
-  }
+  ended_ = now();
+  if (evaluating_ != coordinator_->version()) evaluate();
   end_when_evaluated();
+}
+
+/// Sends the current version to the evaluator.
+void server_state::evaluate() {
+  auto context = std::make_shared<evaluation>();
+  context->version = coordinator_->version();
+  context->local_steps = coordinator_->local_steps();
+  context->tokens = coordinator_->tokens();
+  context->clock_seconds = to_seconds(now());
+  context->wall_seconds = wall_seconds();
+  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) {
+    context->quotas.push_back(coordinator_->quota(i));
+  }
+  evaluating_ = context->version;
+  evaluations_pending_ += 1;
+  send(self_, evaluator_, evaluate_version{current_, std::move(context)});
 }
 
 // -- the end ------------------------------------------------------------------------------------
@@ -218,6 +285,7 @@ void server_state::end_when_evaluated() {
 
 run_summary server_state::summarise() const {
   const auto& run = *setup_.run;
+  const double seconds = to_seconds(ended_);
   run_summary s;
   s.method = setup_.plan.method;
   s.seed = static_cast<std::uint64_t>(run.settings.run.seed);
@@ -229,30 +297,45 @@ run_summary server_state::summarise() const {
   s.local_steps = coordinator_->local_steps();
   s.tokens = coordinator_->tokens();
   s.server_version = coordinator_->version();
+  s.unit = setup_.plan.unit;
+  s.precision = setup_.plan.precision;
+  s.evaluated_on = setup_.plan.evaluated_on;
   s.wall_seconds = wall_seconds();
-  s.virtual_seconds = to_seconds(clock_.now());
+  s.clock_seconds = seconds;
+  s.virtual_seconds = run.on_wall_clock() ? std::numeric_limits<double>::quiet_NaN() : seconds;
   s.tokens_per_second = static_cast<double>(s.tokens) / s.wall_seconds;
   s.staleness = staleness_.summary();
   s.updates.applied = coordinator_->count(fate::applied);
   s.updates.duplicate = coordinator_->count(fate::duplicate);
   s.updates.run_ended = coordinator_->count(fate::run_ended);
+  s.updates.abandoned = coordinator_->count(fate::abandoned);
   for (const auto f : {fate::unknown_worker, fate::stale_incarnation, fate::not_assigned,
                        fate::wrong_base, fate::wrong_size, fate::not_finite}) {
     s.updates.rejected += coordinator_->count(f);
   }
+  s.late.rounds = late_rounds_;
+  if (late_rounds_ > 0) {
+    s.late.mean_seconds = to_seconds(late_sum_) / static_cast<double>(late_rounds_);
+  }
+  s.late.max_seconds = to_seconds(late_max_);
+  s.evaluations_skipped = evaluations_skipped_;
   s.bytes.down = rounds_assigned_ * update_elements(run.layout) * sizeof(float);
   s.bytes.up = updates_received_ * update_elements(run.layout) * sizeof(float);
   s.final = last_;
   s.best = best_;
   s.params_sha256 = parameters_sha256(run.layout, current_->span());
   double busy = 0.0;
-  for (const auto& totals : coordinator_->totals(clock_.now())) {
+  for (const auto& totals : coordinator_->totals(ended_)) {
     auto& worker = s.per_worker.emplace_back();
-    worker.seconds_per_step = setup_.plan.workers.at(s.per_worker.size() - 1).seconds_per_step;
+    const double computed = to_seconds(totals.compute_time);
     worker.rounds = static_cast<std::int64_t>(totals.rounds);
     worker.local_steps = totals.local_steps;
-    worker.utilisation =
-        s.virtual_seconds > 0.0 ? to_seconds(totals.compute_time) / s.virtual_seconds : 0.0;
+    if (setup_.plan.paced) {
+      worker.seconds_per_step = setup_.plan.workers.at(s.per_worker.size() - 1).seconds_per_step;
+    } else if (totals.local_steps > 0) {
+      worker.seconds_per_step = computed / static_cast<double>(totals.local_steps);
+    }
+    worker.utilisation = seconds > 0.0 ? computed / seconds : 0.0;
     busy += worker.utilisation;
   }
   s.utilisation = busy / static_cast<double>(s.per_worker.size());
@@ -262,7 +345,7 @@ run_summary server_state::summarise() const {
 }
 
 double server_state::wall_seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+  return to_seconds(setup_.run->clock.now());
 }
 
 // -- the actor ----------------------------------------------------------------------------------
@@ -285,6 +368,7 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       [self](const recording_finished&) {
         guarded(self, "server", [&] { state_of(self).recording_ended(); });
       },
+      [self](const clock_ticked&) { guarded(self, "server", [&] { state_of(self).ticked(); }); },
       [self](const stop_run&) { guarded(self, "server", [&] { state_of(self).stop(); }); },
   };
 }

@@ -1,8 +1,9 @@
 // The server actor: owns the coordinator, the outer optimizer and the current version. It hands
-// events to the coordinator in the order of the run's clock and carries out what that decides.
+// events to the coordinator in the order of the run's clock and carries out what that decides. The
+// two clocks differ in one thing: on the virtual clock an update arrives when its round is due and
+// the server waits for it; on the wall clock it arrives when it is there.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,7 +11,7 @@
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 #include "coordination/coordinator.hpp"
-#include "coordination/virtual_clock.hpp"
+#include "coordination/event_queue.hpp"
 #include "monitoring/observer.hpp"
 #include "monitoring/staleness_histogram.hpp"
 #include "optim/merger.hpp"
@@ -45,16 +46,22 @@ class server_state {
   void evaluated(const version_evaluated& evaluated);
   void recorded(std::uint64_t records);
   void recording_ended();
+  void ticked();
   void stop();
 
  private:
+  run_time now() const;
   void advance();
+  bool may_take(const event_queue::event& event);
+  void take(const event_queue::event& event);
+  void change(run_time time, const worker_change& change);
   void carry_out(const action_list& actions);
   void carry_out(const assign_action& action);
   void carry_out(const apply_action& action);
   void carry_out(const settle_action& action);
   void carry_out(const evaluate_action& action);
   void carry_out(const finish_action& action);
+  void evaluate();
   void end_when_evaluated();
   run_summary summarise() const;
   double wall_seconds() const;
@@ -68,7 +75,8 @@ class server_state {
 
   std::unique_ptr<coordinator> coordinator_;
   std::unique_ptr<merger> merger_;
-  virtual_clock clock_;
+  event_queue events_;
+  std::optional<run_time> alarm_;  // wall clock: a clock_ticked is on its way for this time
   version_ptr current_;
   std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet
   std::map<update_id, double> cosines_;                             // of merged, unsettled updates
@@ -79,12 +87,16 @@ class server_state {
   std::optional<finish_action> finished_;
   bool ending_ = false;
 
-  std::chrono::steady_clock::time_point begun_{};
+  run_time ended_{0};  // on the run's clock
   staleness_histogram staleness_;
   double recent_loss_ = 0.0;
   double recent_staleness_ = 0.0;
   std::uint64_t rounds_assigned_ = 0;
   std::uint64_t updates_received_ = 0;
+  std::uint64_t late_rounds_ = 0;
+  run_time late_sum_{0};
+  run_time late_max_{0};
+  std::uint64_t evaluations_skipped_ = 0;
   std::optional<evaluation> last_;
   std::optional<evaluation> best_;
 };

@@ -20,13 +20,13 @@ struct config {
   } run;
 
   struct clock_section {
-    std::string mode = "virtual";
+    std::string mode = "virtual";  // virtual | wall
   } clock;
 
   struct model_section {
-    std::string kind = "transformer";
+    std::string kind = "transformer";  // transformer | mlp
     std::int64_t layers = 4;
-    std::int64_t width = 128;
+    std::int64_t width = 128;  // of the hidden state or layer
     std::int64_t heads = 4;
     std::int64_t head_size = 0;     // 0: width / heads
     std::int64_t feed_forward = 0;  // 0: 4 * width
@@ -34,13 +34,19 @@ struct config {
   } model;
 
   struct data_section {
-    std::string kind = "text";
+    std::string kind = "text";  // text | gaussian-mixtures
     // One entry a shard; each a list of files, folders or globs.
     std::vector<std::vector<std::string>> paths;
     std::string tokenizer = "bytes";
     std::int64_t batch_size = 16;
     double held_out = 0.05;  // share of the text, in whole files
     bool deduplicate = true;
+    std::int64_t dimension = 512;  // of a point of the mixture, ...
+    std::int64_t clusters = 32;    // ... which has so many Gaussians ...
+    std::int64_t classes = 4;      // ... in equal blocks of a class each
+    double noise = 0.5;            // standard deviation around a cluster's centre
+    std::int64_t points = 128000;  // to train on, in all shards together
+    std::int64_t shards = 4;
     std::string shard_weights = "size";       // size | equal
     std::string shard_sampling = "balanced";  // balanced (Eq 2) | fixed
     std::int64_t prefetch = 4;                // batches ready for each running round
@@ -51,6 +57,8 @@ struct config {
     std::string heterogeneity = "very";    // none | slight | moderate | very
     std::vector<double> seconds_per_step;  // paces in place of a preset
     double jitter = 0.0;                   // sigma of a lognormal factor on each round
+    std::vector<std::string> events;       // what happens to them, see worker_events.hpp
+    bool throttle = false;                 // wall clock: keep to the paces
     std::int64_t threads_per_lane = 1;
   } workers;
 
@@ -64,7 +72,8 @@ struct config {
     double beta2 = 0.999;
     double epsilon = 1e-8;
     double weight_decay = 0.1;
-    double clip = 1.0;  // 0: off
+    double clip = 1.0;               // 0: off
+    std::string precision = "auto";  // auto | f32 | bf16
   } inner;
 
   struct outer_section {
@@ -79,7 +88,7 @@ struct config {
   struct quota_section {
     std::string policy = "dylu";    // fixed | dylu
     std::int64_t local_steps = 50;  // H
-    std::string speeds = "given";   // given | measured
+    std::string speeds = "auto";    // auto | given | measured
   } quota;
 
   struct window_section {
@@ -94,9 +103,19 @@ struct config {
 
   struct evaluate_section {
     std::int64_t every_local_steps = 400;
-    std::int64_t batches = 16;  // of each shard
-    bool baselines = true;      // print the n-gram models beside the loss
+    std::int64_t batches = 16;    // of each shard
+    std::string on = "held-out";  // held-out | training: points of the mixture
+    bool baselines = true;        // print the n-gram models beside the loss
   } evaluate;
+
+  // -- what several keys together mean ------------------------------------------------------------
+
+  /// The workers' paces and links are simulated: on the virtual clock, or by holding rounds up.
+  bool paced() const { return clock.mode == "virtual" || workers.throttle; }
+  /// DyLU goes by the given paces, not by measured ones.
+  bool speeds_given() const {
+    return quota.speeds == "given" || (quota.speeds == "auto" && clock.mode == "virtual");
+  }
 };
 
 }  // namespace rubato

@@ -296,13 +296,17 @@ void loader::apply(const override_list& overrides) {
 
 void loader::settle_unused(std::vector<std::string>* notes) {
   for (const auto& spec : keys()) {
-    if (!is_set(spec.name) || in_use(spec, config_)) continue;
+    const auto* clause = failing_clause(spec, config_);
+    if (!is_set(spec.name) || !clause) continue;
     const auto where = source(spec.name);
-    const auto& decided_by = spec.used_when.key;
-    const auto reason =
-        fmt::format("is not used with {} ({})", setting(decided_by), source(decided_by));
+    std::vector<std::string> decided_by;
+    for (const auto& test : *clause) {
+      decided_by.push_back(fmt::format("{} ({})", setting(test.key), source(test.key)));
+    }
+    const auto reason = fmt::format("is not used with {}", fmt::join(decided_by, " and "));
     if (where == command_line || !in_use(spec, from_file_)) {
-      fail("{}: {} {}; it needs {}", where, setting(spec.name), reason, to_text(spec.used_when));
+      fail("{}: {} {}; it needs {}", where, setting(spec.name), reason,
+           to_text(key_condition{*clause}));
     }
     if (notes) notes->push_back(fmt::format("{} from {} {}", setting(spec.name), where, reason));
     spec.member.set(config_, spec.default_value());

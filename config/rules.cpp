@@ -3,13 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
 
+#include "config/error.hpp"
 #include "config/schema.hpp"
+#include "config/worker_events.hpp"
 
 namespace rubato {
 namespace {
 
 using verdict = std::optional<contradiction>;
+
+constexpr double slowest_preset = 3.33;  // seconds a step, of workers.heterogeneity
 
 verdict check_run_name(const config& c) {
   if (!c.run.name.empty() && c.run.name.find('/') == std::string::npos) return {};
@@ -20,7 +27,14 @@ verdict check_run_name(const config& c) {
 }
 
 verdict check_model(const config& c) {
-  if (c.model.head_size != 0 || c.model.width % c.model.heads == 0) return {};
+  const bool text = c.data.kind == "text";
+  if (text != (c.model.kind == "transformer")) {
+    return contradiction{
+        {"model.kind", "data.kind"},
+        fmt::format("model.kind = \"{}\" cannot learn from data.kind = \"{}\"; it takes \"{}\"",
+                    c.model.kind, c.data.kind, text ? "gaussian-mixtures" : "text")};
+  }
+  if (!text || c.model.head_size != 0 || c.model.width % c.model.heads == 0) return {};
   return contradiction{
       {"model.width", "model.heads"},
       fmt::format("model.width = {} is not a multiple of model.heads = {}; change one of them or "
@@ -28,19 +42,39 @@ verdict check_model(const config& c) {
                   c.model.width, c.model.heads)};
 }
 
+verdict check_mixtures(const config& c) {
+  if (c.data.kind != "gaussian-mixtures") return {};
+  if (c.data.clusters % c.data.classes != 0) {
+    return contradiction{{"data.clusters", "data.classes"},
+                         fmt::format("data.clusters = {} is not a multiple of data.classes = {}",
+                                     c.data.clusters, c.data.classes)};
+  }
+  const auto usable = c.data.points / c.data.clusters * c.data.clusters;
+  if (usable < c.data.shards * c.data.batch_size) {
+    return contradiction{
+        {"data.points", "data.clusters", "data.shards", "data.batch_size"},
+        fmt::format("data.points = {} must be enough for equally many in each of the {} clusters "
+                    "and a batch of {} in each of the {} shards",
+                    c.data.points, c.data.clusters, c.data.batch_size, c.data.shards)};
+  }
+  return {};
+}
+
 verdict check_data(const config& c) {
-  if (c.data.paths.empty()) {
+  const bool text = c.data.kind == "text";
+  if (text && c.data.paths.empty()) {
     return contradiction{{"data.paths"},
                          "data.paths = [] must name at least one shard, as in data.paths = "
                          "[\"texts/*.txt\"]"};
   }
-  const auto shards = static_cast<std::int64_t>(c.data.paths.size());
+  const auto shards = text ? static_cast<std::int64_t>(c.data.paths.size()) : c.data.shards;
   if (c.data.shard_sampling == "fixed" && c.workers.count < shards) {
+    const std::string_view key = text ? "data.paths" : "data.shards";
     return contradiction{
-        {"data.shard_sampling", "workers.count", "data.paths"},
+        {"data.shard_sampling", "workers.count", key},
         fmt::format("data.shard_sampling = \"fixed\" with workers.count = {} would never train on "
-                    "the rest of the {} shards in data.paths; use \"balanced\" or more workers",
-                    c.workers.count, shards)};
+                    "the rest of the {} shards of {}; use \"balanced\" or more workers",
+                    c.workers.count, shards, key)};
   }
   return {};
 }
@@ -55,19 +89,85 @@ verdict check_workers(const config& c) {
                   given, c.workers.count)};
 }
 
+verdict check_events(const config& c) {
+  for (const auto& text : c.workers.events) {
+    worker_event event;
+    try {
+      event = parse_worker_event(text, c.workers.count);
+    } catch (const usage_error& error) {
+      return contradiction{
+          {"workers.events"},
+          fmt::format("workers.events has an entry {}: {}", to_text(text), error.what())};
+    }
+    if (c.paced() || event.what == worker_event::kind::leave) continue;
+    return contradiction{
+        {"workers.events", "clock.mode", "workers.throttle"},
+        fmt::format("workers.events has an entry {}, but on the wall clock a worker's pace can "
+                    "only be changed with workers.throttle = true",
+                    to_text(text))};
+  }
+  return {};
+}
+
+verdict check_speeds(const config& c) {
+  if (c.quota.speeds != "given" || c.paced()) return {};
+  return contradiction{
+      {"quota.speeds", "clock.mode", "workers.throttle"},
+      "quota.speeds = \"given\" is of no use with clock.mode = \"wall\", where workers are as fast "
+      "as the machine is; use \"measured\", or workers.throttle = true to keep to the given paces"};
+}
+
+/// The greatest factor on any worker's pace at any time, of these events alone.
+double greatest_factor(const std::vector<worker_event>& slow_downs) {
+  // Wherever it is, at least one of the slow-downs that make it has its first worker there.
+  std::set<std::int64_t> workers;
+  for (const auto& event : slow_downs) workers.insert(event.first);
+  double greatest = 0.0;  // logarithms: slow-downs that overlap multiply
+  for (const auto worker : workers) {
+    std::vector<std::pair<double, double>> changes;  // sorted, at equal times ends come first
+    for (const auto& event : slow_downs) {
+      if (worker < event.first || worker > event.last) continue;
+      changes.emplace_back(event.at, std::log(event.value));
+      changes.emplace_back(event.at + event.duration, -std::log(event.value));
+    }
+    std::sort(changes.begin(), changes.end());
+    double sum = 0.0;
+    for (const auto& change : changes) greatest = std::max(greatest, sum += change.second);
+  }
+  return std::exp(greatest);
+}
+
 verdict check_duration(const config& c) {
-  // The virtual clock counts nanoseconds in 64 bits, 292 years; jitter needs some room.
+  // Clocks count nanoseconds in 64 bits, 292 years; events and jitter need some room.
   constexpr double longest = 1e9;
   const auto& paces = c.workers.seconds_per_step;
-  if (paces.empty()) return {};  // no preset is slow enough to get there
-  const double slowest = *std::max_element(paces.begin(), paces.end());
-  const auto steps = std::max(c.run.local_steps, c.quota.local_steps);
-  if (static_cast<double>(steps) * slowest <= longest) return {};
-  return contradiction{
-      {"run.local_steps", "workers.seconds_per_step"},
-      fmt::format("{} steps at {} seconds a step are more than the {} seconds that a virtual clock "
-                  "may take; use fewer or shorter steps",
-                  steps, slowest, longest)};
+  // No preset is slow enough to get there by itself.
+  if (!c.paced() || (paces.empty() && c.workers.events.empty())) return {};
+  double slowest = paces.empty() ? slowest_preset : *std::max_element(paces.begin(), paces.end());
+  std::vector<worker_event> slow_downs, lasting;
+  for (const auto& text : c.workers.events) {
+    const auto event = parse_worker_event(text, c.workers.count);
+    if (event.what == worker_event::kind::pace) slowest = std::max(slowest, event.value);
+    if (event.what != worker_event::kind::slow_down || event.value <= 1.0) continue;
+    slow_downs.push_back(event);
+    if (std::isinf(event.duration)) lasting.push_back(event);
+  }
+  const auto check = [&](std::string_view key, std::int64_t steps, double pace) -> verdict {
+    if (static_cast<double>(steps) * pace <= longest) return {};
+    contradiction found{
+        {key, paces.empty() ? "workers.heterogeneity" : "workers.seconds_per_step"},
+        fmt::format("{} = {} at up to {:.6g} seconds a step is more than the {} seconds that a "
+                    "run may take; use fewer or shorter steps",
+                    key, steps, pace, longest)};
+    if (!c.workers.events.empty()) found.keys.emplace_back("workers.events");
+    return found;
+  };
+  // What ends delays the run by no more than it lasts; a single round must do with the worst.
+  if (auto found =
+          check("run.local_steps", c.run.local_steps, slowest * greatest_factor(lasting))) {
+    return found;
+  }
+  return check("quota.local_steps", c.quota.local_steps, slowest * greatest_factor(slow_downs));
 }
 
 verdict check_links(const config& c) {
@@ -131,8 +231,9 @@ verdict check_window(const config& c) {
 }  // namespace
 
 std::optional<contradiction> find_contradiction(const config& c) {
-  for (const auto check : {check_run_name, check_model, check_data, check_workers, check_duration,
-                           check_links, check_inner, check_outer, check_window}) {
+  for (const auto check :
+       {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
+        check_speeds, check_duration, check_links, check_inner, check_outer, check_window}) {
     if (auto found = check(c)) return found;
   }
   return {};

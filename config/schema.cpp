@@ -35,7 +35,22 @@ interval between(double minimum, double maximum) {
   return {.minimum = minimum, .maximum = maximum, .without_minimum = true, .without_maximum = true};
 }
 
+/// The key is used while `key` has one of `values`.
+key_condition when(std::string_view key, std::vector<std::string_view> values) {
+  return {{{key, std::move(values)}}};
+}
+
+key_condition both(key_condition a, const key_condition& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 std::vector<key_spec> declare_keys() {
+  // config::paced() as a condition.
+  const key_condition paced = {{{"clock.mode", {"virtual"}}, {"workers.throttle", {"true"}}}};
+  const key_condition of_text = when("data.kind", {"text"});
+  const key_condition of_mixtures = when("data.kind", {"gaussian-mixtures"});
+  const key_condition of_transformer = when("model.kind", {"transformer"});
   return {
       // -- run ----------------------------------------------------------------------------------
       {.name = "run.directory",
@@ -48,12 +63,14 @@ std::vector<key_spec> declare_keys() {
       {.name = "run.seed",
        .member = at([](auto& c) -> auto& { return c.run.seed; }),
        .range = from_to(0, no_limit),
-       .help = "All random numbers come from it: same config and seed, same result."},
+       .help = "All random numbers come from it: on the virtual clock, same config and seed, same "
+               "result."},
       {.name = "run.threads",
        .member = at([](auto& c) -> auto& { return c.run.threads; }),
        .scope = key_scope::node,
        .range = from_to(0, 1024),
-       .help = "How many workers compute at once; 0: one for each core. No effect on results."},
+       .help = "How many workers compute at once; 0: one for each core. On the virtual clock "
+               "without effect on results."},
       {.name = "run.local_steps",
        .member = at([](auto& c) -> auto& { return c.run.local_steps; }),
        .unit = "steps",
@@ -67,53 +84,63 @@ std::vector<key_spec> declare_keys() {
       // -- clock --------------------------------------------------------------------------------
       {.name = "clock.mode",
        .member = at([](auto& c) -> auto& { return c.clock.mode; }),
-       .choices = {"virtual"},
+       .choices = {"virtual", "wall"},
        .help = "virtual: the workers train for real, at simulated paces over simulated links, so "
-               "that the result depends on config and seed alone."},
+               "that the result depends on config and seed alone. wall: real time; each worker is "
+               "as fast as the machine lets it be, or as workers.throttle says."},
 
       // -- model --------------------------------------------------------------------------------
       {.name = "model.kind",
        .member = at([](auto& c) -> auto& { return c.model.kind; }),
-       .choices = {"transformer"},
-       .help = "transformer: a decoder-only language model."},
+       .choices = {"transformer", "mlp"},
+       .help = "transformer: a decoder-only language model. mlp: one hidden layer of ReLUs, which "
+               "tells the classes of points apart."},
       {.name = "model.layers",
        .member = at([](auto& c) -> auto& { return c.model.layers; }),
        .range = from_to(1, 1024),
+       .used_when = of_transformer,
        .help = "Transformer blocks."},
       {.name = "model.width",
        .member = at([](auto& c) -> auto& { return c.model.width; }),
        .range = from_to(1, 65536),
-       .help = "Size of the hidden state."},
+       .help = "Size of a transformer's hidden state, or of the hidden layer."},
       {.name = "model.heads",
        .member = at([](auto& c) -> auto& { return c.model.heads; }),
        .range = from_to(1, 1024),
+       .used_when = of_transformer,
        .help = "Attention heads in a block."},
       {.name = "model.head_size",
        .member = at([](auto& c) -> auto& { return c.model.head_size; }),
        .range = from_to(0, 4096),
+       .used_when = of_transformer,
        .help = "Size of a head's keys and values; 0: width / heads."},
       {.name = "model.feed_forward",
        .member = at([](auto& c) -> auto& { return c.model.feed_forward; }),
        .range = from_to(0, 1048576),
+       .used_when = of_transformer,
        .help = "Hidden size of a block's feed-forward layers; 0: 4 * width."},
       {.name = "model.sequence_length",
        .member = at([](auto& c) -> auto& { return c.model.sequence_length; }),
        .unit = "tokens",
        .range = from_to(1, 65536),
+       .used_when = of_transformer,
        .help = "Context: the tokens of one example."},
 
       // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",
        .member = at([](auto& c) -> auto& { return c.data.kind; }),
-       .choices = {"text"},
-       .help = "text: language modelling on plain files."},
+       .choices = {"text", "gaussian-mixtures"},
+       .help = "text: language modelling on plain files. gaussian-mixtures: made-up points in "
+               "classes, the toy of Liu et al. 2024."},
       {.name = "data.paths",
        .member = at([](auto& c) -> auto& { return c.data.paths; }),
        .scope = key_scope::node,
+       .used_when = of_text,
        .help = "The shards. An entry is a file, folder or glob, or a list of these."},
       {.name = "data.tokenizer",
        .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
        .choices = {"bytes"},
+       .used_when = of_text,
        .help = "bytes: every byte is a token, 256 in all."},
       {.name = "data.batch_size",
        .member = at([](auto& c) -> auto& { return c.data.batch_size; }),
@@ -123,11 +150,44 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.held_out",
        .member = at([](auto& c) -> auto& { return c.data.held_out; }),
        .range = between(0, 1),
+       .used_when = of_text,
        .help = "Share of the text that is kept from training, as whole files, for evaluation."},
       {.name = "data.deduplicate",
        .member = at([](auto& c) -> auto& { return c.data.deduplicate; }),
+       .used_when = of_text,
        .help = "Leave out files that repeat others, wholly or for the most part, before files are "
                "held out: no near-copy of a held-out file is trained on."},
+      {.name = "data.dimension",
+       .member = at([](auto& c) -> auto& { return c.data.dimension; }),
+       .range = from_to(1, 65536),
+       .used_when = of_mixtures,
+       .help = "Coordinates of a point."},
+      {.name = "data.clusters",
+       .member = at([](auto& c) -> auto& { return c.data.clusters; }),
+       .range = from_to(1, 65536),
+       .used_when = of_mixtures,
+       .help = "Gaussians in the mixture, around random centres of length 1; a multiple of "
+               "data.classes."},
+      {.name = "data.classes",
+       .member = at([](auto& c) -> auto& { return c.data.classes; }),
+       .range = from_to(2, 65536),
+       .used_when = of_mixtures,
+       .help = "Classes, each of an equal block of clusters."},
+      {.name = "data.noise",
+       .member = at([](auto& c) -> auto& { return c.data.noise; }),
+       .range = from_to(0, 1000),
+       .used_when = of_mixtures,
+       .help = "Standard deviation of a point around its cluster's centre, in each coordinate."},
+      {.name = "data.points",
+       .member = at([](auto& c) -> auto& { return c.data.points; }),
+       .range = from_to(1, 1e9),
+       .used_when = of_mixtures,
+       .help = "Points to train on, of all clusters and shards together."},
+      {.name = "data.shards",
+       .member = at([](auto& c) -> auto& { return c.data.shards; }),
+       .range = from_to(1, 65536),
+       .used_when = of_mixtures,
+       .help = "Equal parts that the shuffled points are dealt to."},
       {.name = "data.shard_weights",
        .member = at([](auto& c) -> auto& { return c.data.shard_weights; }),
        .choices = {"size", "equal"},
@@ -153,7 +213,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "workers.heterogeneity",
        .member = at([](auto& c) -> auto& { return c.workers.heterogeneity; }),
        .choices = {"none", "slight", "moderate", "very"},
-       .used_when = {"workers.seconds_per_step", {"[]"}},
+       .used_when = both(when("workers.seconds_per_step", {"[]"}), paced),
        .help = "Preset of paces in seconds a step, repeated for more than four workers. none: 0.75 "
                "each; slight: 0.64, 0.72, 0.78, 0.86; moderate: 0.58, 0.75, 1.05, 1.51; very: "
                "0.58, 0.75, 1.51, 3.33. \"very\" is from the public notebook of Liu et al. 2024; "
@@ -162,11 +222,28 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.workers.seconds_per_step; }),
        .unit = "seconds",
        .range = from_to(1e-9, 1000),
+       .used_when = paced,
        .help = "The pace of each worker, in place of a preset; empty: the preset."},
       {.name = "workers.jitter",
        .member = at([](auto& c) -> auto& { return c.workers.jitter; }),
        .range = from_to(0, 2),
+       .used_when = paced,
        .help = "Sigma of a lognormal factor, of mean 1, on the time of each round."},
+      {.name = "workers.events",
+       .member = at([](auto& c) -> auto& { return c.workers.events; }),
+       .help =
+           "What happens to workers during the run, as in [\"600 2 pause 60\"]. An entry is \"TIME "
+           "WORKER pace SECONDS\" (a step, from then on), \"TIME WORKER slow-down FACTOR "
+           "[DURATION]\", \"TIME WORKER pause DURATION\" or \"TIME WORKER leave [DURATION]\". "
+           "WORKER is a number, a range as in 0-3, or all; TIME and DURATION are seconds on the "
+           "run's clock; without DURATION it is for good. A worker that leaves loses its round and "
+           "its optimizer's state. On the wall clock without workers.throttle, workers can only "
+           "leave."},
+      {.name = "workers.throttle",
+       .member = at([](auto& c) -> auto& { return c.workers.throttle; }),
+       .used_when = when("clock.mode", {"wall"}),
+       .help = "Keep to the workers' paces and links on the wall clock: a round that was computed "
+               "faster is handed in when it is due."},
       {.name = "workers.threads_per_lane",
        .member = at([](auto& c) -> auto& { return c.workers.threads_per_lane; }),
        .scope = key_scope::node,
@@ -195,22 +272,22 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.momentum",
        .member = at([](auto& c) -> auto& { return c.inner.momentum; }),
        .range = from_below(0, 1),
-       .used_when = {"inner.optimizer", {"momentum", "nesterov"}},
+       .used_when = when("inner.optimizer", {"momentum", "nesterov"}),
        .help = "Momentum of the workers' optimizer."},
       {.name = "inner.beta1",
        .member = at([](auto& c) -> auto& { return c.inner.beta1; }),
        .range = from_below(0, 1),
-       .used_when = {"inner.optimizer", {"adamw"}},
+       .used_when = when("inner.optimizer", {"adamw"}),
        .help = "Decay of AdamW's mean of gradients."},
       {.name = "inner.beta2",
        .member = at([](auto& c) -> auto& { return c.inner.beta2; }),
        .range = from_below(0, 1),
-       .used_when = {"inner.optimizer", {"adamw"}},
+       .used_when = when("inner.optimizer", {"adamw"}),
        .help = "Decay of AdamW's mean of squared gradients."},
       {.name = "inner.epsilon",
        .member = at([](auto& c) -> auto& { return c.inner.epsilon; }),
        .range = above_to(0, 1),
-       .used_when = {"inner.optimizer", {"adamw"}},
+       .used_when = when("inner.optimizer", {"adamw"}),
        .help = "Added to AdamW's denominator."},
       {.name = "inner.weight_decay",
        .member = at([](auto& c) -> auto& { return c.inner.weight_decay; }),
@@ -220,6 +297,12 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.inner.clip; }),
        .range = from_to(0, 1e6),
        .help = "Largest norm of a gradient; longer ones are scaled down to it. 0: off."},
+      {.name = "inner.precision",
+       .member = at([](auto& c) -> auto& { return c.inner.precision; }),
+       .choices = {"auto", "f32", "bf16"},
+       .help = "Of the products in a local step; loss, parameters and optimizer are f32 always. "
+               "auto: bf16 for transformers where the CPU has instructions for it (AVX512-BF16 or "
+               "AMX), f32 otherwise."},
 
       // -- outer --------------------------------------------------------------------------------
       {.name = "outer.mode",
@@ -239,18 +322,18 @@ std::vector<key_spec> declare_keys() {
       {.name = "outer.momentum",
        .member = at([](auto& c) -> auto& { return c.outer.momentum; }),
        .range = from_below(0, 1),
-       .used_when = {"outer.optimizer", {"momentum", "nesterov", "delayed-nesterov"}},
+       .used_when = when("outer.optimizer", {"momentum", "nesterov", "delayed-nesterov"}),
        .help = "Momentum of the server's optimizer."},
       {.name = "outer.buffer",
        .member = at([](auto& c) -> auto& { return c.outer.buffer; }),
        .unit = "updates",
        .range = from_to(0, 65536),
-       .used_when = {"outer.optimizer", {"delayed-nesterov"}},
+       .used_when = when("outer.optimizer", {"delayed-nesterov"}),
        .help = "N: updates from one change of the momentum to the next; 0: the number of workers."},
       {.name = "outer.activation",
        .member = at([](auto& c) -> auto& { return c.outer.activation; }),
        .range = from_to(0, 1),
-       .used_when = {"outer.optimizer", {"delayed-nesterov"}},
+       .used_when = when("outer.optimizer", {"delayed-nesterov"}),
        .help = "c: share of the momentum that every update between applies; at most 1/N."},
 
       // -- quota --------------------------------------------------------------------------------
@@ -266,23 +349,23 @@ std::vector<key_spec> declare_keys() {
        .help = "H: local steps of a round; with dylu, those of the fastest worker."},
       {.name = "quota.speeds",
        .member = at([](auto& c) -> auto& { return c.quota.speeds; }),
-       .choices = {"given", "measured"},
-       .used_when = {"quota.policy", {"dylu"}},
+       .choices = {"auto", "given", "measured"},
+       .used_when = when("quota.policy", {"dylu"}),
        .help = "How dylu knows speeds. given: from the workers' paces; measured: from the rounds "
-               "they finished."},
+               "they finished; auto: given on the virtual clock, measured on the wall clock."},
 
       // -- window -------------------------------------------------------------------------------
       {.name = "window.grace_seconds",
        .member = at([](auto& c) -> auto& { return c.window.grace_seconds; }),
        .unit = "seconds",
        .range = from_to(0, 1e6),
-       .used_when = {"outer.mode", {"async"}},
+       .used_when = when("outer.mode", {"async"}),
        .help = "How long after an arrival others may arrive and restart from the same version."},
       {.name = "window.quorum",
        .member = at([](auto& c) -> auto& { return c.window.quorum; }),
        .unit = "updates",
        .range = from_to(0, 65536),
-       .used_when = {"outer.mode", {"sync"}},
+       .used_when = when("outer.mode", {"sync"}),
        .help = "Arrivals that close a round; 0: those of all workers."},
 
       // -- network ------------------------------------------------------------------------------
@@ -290,11 +373,13 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.network.latency_seconds; }),
        .unit = "seconds",
        .range = from_to(0, 1000),
+       .used_when = paced,
        .help = "Latency of the workers' links: one for all, or one a worker; empty: 0."},
       {.name = "network.bandwidth_mbit",
        .member = at([](auto& c) -> auto& { return c.network.bandwidth_mbit; }),
        .unit = "Mbit/s",
        .range = from_to(0, 1e9),
+       .used_when = paced,
        .help = "Bandwidth of the workers' links: one for all, or one a worker; empty or 0: no "
                "limit."},
 
@@ -308,9 +393,16 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.evaluate.batches; }),
        .unit = "batches",
        .range = from_to(1, 1e6),
-       .help = "Held-out batches of each shard in an evaluation."},
+       .help = "Batches of each shard in an evaluation."},
+      {.name = "evaluate.on",
+       .member = at([](auto& c) -> auto& { return c.evaluate.on; }),
+       .choices = {"held-out", "training"},
+       .used_when = of_mixtures,
+       .help = "The points to evaluate on: others of the same mixture, or, as the notebook of Liu "
+               "et al. 2024 does, some of those that are trained on."},
       {.name = "evaluate.baselines",
        .member = at([](auto& c) -> auto& { return c.evaluate.baselines; }),
+       .used_when = of_text,
        .help = "Print the loss of n-gram models beside the model's, to compare with."},
   };
 }
@@ -388,7 +480,7 @@ std::string describe(const interval& range) {
 /// Help, and when the key is used.
 std::string full_help(const key_spec& spec) {
   std::string text(spec.help);
-  if (!spec.used_when.key.empty()) text += " Used with " + to_text(spec.used_when) + ".";
+  if (!spec.used_when.empty()) text += " Used with " + to_text(spec.used_when) + ".";
   return text;
 }
 
@@ -426,14 +518,21 @@ const key_spec* find_key(std::string_view name) {
   return found == keys().end() ? nullptr : &*found;
 }
 
+const key_clause* failing_clause(const key_spec& spec, const config& c) {
+  const auto holds = [&](const key_test& test) {
+    const auto value = find_key(test.key)->member.get(c);
+    const auto* string = std::get_if<std::string>(&value);
+    const auto text = string ? *string : to_text(value);
+    return std::find(test.values.begin(), test.values.end(), text) != test.values.end();
+  };
+  for (const auto& clause : spec.used_when) {
+    if (std::none_of(clause.begin(), clause.end(), holds)) return &clause;
+  }
+  return nullptr;
+}
+
 bool in_use(const key_spec& spec, const config& c) {
-  const auto& condition = spec.used_when;
-  if (condition.key.empty()) return true;
-  const auto value = find_key(condition.key)->member.get(c);
-  const auto* string = std::get_if<std::string>(&value);
-  const auto text = string ? *string : to_text(value);
-  return std::find(condition.values.begin(), condition.values.end(), text) !=
-         condition.values.end();
+  return failing_clause(spec, c) == nullptr;
 }
 
 bool allows(const key_spec& spec, const key_value& value) {
@@ -474,6 +573,7 @@ std::string allowed_values(const key_spec& spec) {
     }
     return spec.choices.size() == 1 ? text : "one of " + text;
   }
+  if (std::holds_alternative<std::vector<std::string>>(type)) return "a list of strings";
   return "a list with a string or a list of strings for each shard, none of them empty";
 }
 
@@ -482,11 +582,19 @@ std::string to_text(const key_value& value) {
 }
 
 std::string to_text(const key_condition& condition) {
-  const bool quoted = std::holds_alternative<std::string>(find_key(condition.key)->default_value());
   std::string text;
-  for (const auto value : condition.values) {
-    text += text.empty() ? fmt::format("{} = ", condition.key) : " or ";
-    text += quoted ? text_of(std::string(value)) : std::string(value);
+  for (const auto& clause : condition) {
+    if (!text.empty()) text += ", and ";
+    std::string_view key;
+    for (const auto& test : clause) {
+      const bool quoted = std::holds_alternative<std::string>(find_key(test.key)->default_value());
+      for (const auto value : test.values) {
+        if (!key.empty()) text += " or ";
+        if (key != test.key) text += fmt::format("{} = ", test.key);
+        text += quoted ? text_of(std::string(value)) : std::string(value);
+        key = test.key;
+      }
+    }
   }
   return text;
 }

@@ -22,7 +22,7 @@ enum class key_scope { run, node };
 
 /// The value of any key; which alternative it is, is the key's type.
 using key_value = std::variant<bool, std::int64_t, double, std::string, std::vector<double>,
-                               std::vector<std::vector<std::string>>>;
+                               std::vector<std::string>, std::vector<std::vector<std::string>>>;
 
 /// The numbers that a key allows; an infinite maximum allows every finite number from there.
 struct interval {
@@ -32,12 +32,15 @@ struct interval {
   bool without_maximum = false;
 };
 
-/// A key is used only while another key has one of these values: a string as it is, anything else
-/// as TOML. Without a key: always.
-struct key_condition {
+/// Another key has one of these values: a string as it is, anything else as TOML.
+struct key_test {
   std::string_view key;
   std::vector<std::string_view> values;
 };
+
+/// When a key is used: while one test of each clause holds. No clauses: always.
+using key_clause = std::vector<key_test>;
+using key_condition = std::vector<key_clause>;
 
 /// Reads and writes one member of a `config`.
 struct key_member {
@@ -70,6 +73,9 @@ const key_spec* find_key(std::string_view name);
 /// True when the other settings of `c` make use of the key.
 bool in_use(const key_spec& spec, const config& c);
 
+/// Why in_use() is false: the first clause that does not hold, or nullptr.
+const key_clause* failing_clause(const key_spec& spec, const config& c);
+
 /// True when the value has the key's type and is in range or one of the choices; never for NaN or
 /// an infinity.
 bool allows(const key_spec& spec, const key_value& value);
@@ -80,7 +86,8 @@ std::string allowed_values(const key_spec& spec);
 /// The value as TOML, on one line; numbers in the shortest form that reads back exactly.
 std::string to_text(const key_value& value);
 
-/// The condition as text, in TOML's notation: `inner.optimizer = "momentum" or "nesterov"`.
+/// The condition as text, in TOML's notation: `inner.optimizer = "momentum" or "nesterov"`; its
+/// clauses are joined by ", and".
 std::string to_text(const key_condition& condition);
 
 /// All key names ("run.seed", ...) in declaration order.

@@ -42,11 +42,7 @@ std::string_view to_string(fate f) {
 }
 
 coordinator::coordinator(const config& c, setting s)
-    : config_(c),
-      setting_(std::move(s)),
-      shards_(setting_.shard_weights),
-      quota_(c.quota),
-      tempo_(c) {}
+    : config_(c), setting_(std::move(s)), shards_(setting_.shard_weights), quota_(c), tempo_(c) {}
 
 // -- events -------------------------------------------------------------------------------------
 
@@ -55,10 +51,11 @@ action_list coordinator::worker_joined(run_time now, worker_id worker) {
   if (finished_) return out;
   auto& state = workers_[worker];
   abandon(now, state, fate::abandoned, out);
+  live_ += state.live ? 0 : 1;
   state.live = true;
   state.incarnation += 1;
   state.next_sequence = 0;
-  quota_.add(worker, tempo_.pace(worker));
+  quota_.add(worker, tempo_.moving_pace(worker, now));
   idle_.insert(worker);
   // With nobody at work there is no window or round to wait for; otherwise, in asynchronous runs,
   // a newcomer need not wait unless others already do.
@@ -76,10 +73,24 @@ action_list coordinator::worker_lost(run_time now, worker_id worker) {
   if (finished_ || it == workers_.end() || !it->second.live) return out;
   abandon(now, it->second, fate::abandoned, out);
   it->second.live = false;
+  live_ -= 1;
   idle_.erase(worker);
   quota_.remove(worker);
   update_window(now);
   return out;
+}
+
+action_list coordinator::worker_changed(run_time now, const worker_change& change) {
+  switch (change.what) {
+    case worker_change::kind::leave:
+      return worker_lost(now, change.worker);
+    case worker_change::kind::join:
+      return worker_joined(now, change.worker);
+    case worker_change::kind::pace:
+      quota_.change(change.worker, tempo_.moving_pace(change.worker, now));
+      break;
+  }
+  return {};
 }
 
 action_list coordinator::update_arrived(run_time now, const arrival& update) {
@@ -144,6 +155,11 @@ bool coordinator::awaits(const update_id& id) const {
 std::uint64_t coordinator::count(fate f) const {
   const auto it = fates_.find(f);
   return it == fates_.end() ? 0 : it->second;
+}
+
+std::uint32_t coordinator::quota(worker_id worker) const {
+  const auto it = workers_.find(worker);
+  return it != workers_.end() && it->second.live ? quota_.steps(worker) : 0;
 }
 
 std::vector<worker_totals> coordinator::totals(run_time now) const {
@@ -274,7 +290,8 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
     work.rates.start = static_cast<std::int64_t>(work.data_position);
   }
   work.assigned_at = now;
-  work.timing = tempo_.round(work.id, work.steps, setting_.update_bytes, setting_.update_bytes);
+  work.timing =
+      tempo_.round(work.id, work.steps, now, setting_.update_bytes, setting_.update_bytes);
   state.outstanding = work;
   outstanding_ += 1;
   return work;

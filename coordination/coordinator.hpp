@@ -85,6 +85,9 @@ class coordinator {
   /// The worker is gone: its round is abandoned, later messages from this incarnation are refused.
   action_list worker_lost(run_time now, worker_id worker);
 
+  /// What workers.events has planned for now: a worker's pace changes, or it leaves or joins.
+  action_list worker_changed(run_time now, const worker_change& change);
+
   /// An update has come in. Its fate is `applied` at once (async), at the end of the round (sync),
   /// or one of the reasons to refuse it, checked in the order of `fate`.
   action_list update_arrived(run_time now, const arrival& update);
@@ -100,6 +103,10 @@ class coordinator {
   /// When tick() must be called, if nothing else happens before.
   std::optional<run_time> window_end() const { return window_end_; }
   bool finished() const { return finished_; }
+  /// What will happen to workers, known from the start: the caller says when it is time.
+  const std::vector<worker_change>& changes() const { return tempo_.changes(); }
+  /// No worker is left.
+  bool stranded() const { return live_ == 0; }
   /// The round was given out and has not arrived.
   bool awaits(const update_id& id) const;
   /// Changes of the parameters so far.
@@ -110,8 +117,10 @@ class coordinator {
   std::uint64_t count(fate f) const;
   /// Current incarnation of a worker; it must have joined.
   std::uint32_t incarnation(worker_id worker) const { return workers_.at(worker).incarnation; }
-  /// Steps the worker would get now.
-  std::uint32_t quota(worker_id worker) const { return quota_.steps(worker); }
+  /// Steps the worker would get now; 0 if it is not there.
+  std::uint32_t quota(worker_id worker) const;
+  /// Seconds a step of the worker at that time where this is simulated; 0: it pauses.
+  double pace(worker_id worker, run_time at) const { return to_seconds(tempo_.pace(worker, at)); }
   /// One for each worker of the config, with the part of an unfinished round done by `now`.
   std::vector<worker_totals> totals(run_time now) const;
 
@@ -149,7 +158,8 @@ class coordinator {
   tempo tempo_;
   std::map<worker_id, worker_state> workers_;
   std::set<worker_id> idle_;                // live, without work, wait for the window's end
-  std::size_t outstanding_ = 0;             // live workers with work
+  std::size_t live_ = 0;                    // workers
+  std::size_t outstanding_ = 0;             // of these, with work
   std::map<worker_id, held_update> round_;  // sync: this round's arrivals, by worker id
   std::optional<run_time> window_end_;
   std::uint64_t version_ = 0;

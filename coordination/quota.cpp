@@ -12,15 +12,19 @@ constexpr std::int64_t probe_steps = 5;
 
 }  // namespace
 
-quota_policy::quota_policy(const config::quota_section& quota)
-    : adaptive_(quota.policy == "dylu"),
-      measured_(quota.speeds == "measured"),
-      local_steps_(quota.local_steps) {}
+quota_policy::quota_policy(const config& c)
+    : adaptive_(c.quota.policy == "dylu"),
+      measured_(!c.speeds_given()),
+      local_steps_(c.quota.local_steps) {}
 
 void quota_policy::add(worker_id worker, run_time pace) {
   remove(worker);
   pace_[worker] = 0.0;
-  if (!measured_ && pace.count() > 0) set_pace(worker, static_cast<double>(pace.count()));
+  change(worker, pace);
+}
+
+void quota_policy::change(worker_id worker, run_time pace) {
+  if (!measured_ && pace_.contains(worker)) set_pace(worker, static_cast<double>(pace.count()));
 }
 
 void quota_policy::remove(worker_id worker) {

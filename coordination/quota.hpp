@@ -13,11 +13,12 @@ namespace rubato {
 
 class quota_policy {
  public:
-  explicit quota_policy(const config::quota_section& quota);
+  explicit quota_policy(const config& c);
 
-  /// A worker takes part from now on; `pace` is its time a step if that is known beforehand and
-  /// `quota.speeds` asks to use it (0: not known).
+  /// A worker takes part from now on; `pace` is its time a step, used if paces are given.
   void add(worker_id worker, run_time pace);
+  /// The pace of one who takes part has changed; nothing happens where paces are measured.
+  void change(worker_id worker, run_time pace);
   void remove(worker_id worker);
 
   /// A finished round: updates the estimate of the worker's pace where speeds are measured.

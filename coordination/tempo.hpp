@@ -1,5 +1,6 @@
-// How fast each simulated worker and its link are: the heterogeneity presets, jitter, latency and
-// bandwidth, as times on the virtual clock.
+// How fast each worker and its link are, where that is simulated: the heterogeneity presets,
+// jitter, latency and bandwidth, and what workers.events does to paces while the run goes on.
+// Everything is known beforehand, so a round's times are known when it is assigned.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +19,39 @@ class tempo {
  public:
   explicit tempo(const config& c);
 
-  /// Time a step, rounded once to whole nanoseconds; jitter left out.
-  run_time pace(worker_id worker) const { return pace_.at(worker); }
+  /// What workers.events changes after the start, in order. A worker that is away has no changes of
+  /// pace; its pace when it joins is what it would be had it stayed.
+  const std::vector<worker_change>& changes() const { return changes_; }
 
-  /// The times of a worker's n-th round. The lognormal jitter factor exp(sigma z - sigma^2 / 2)
-  /// has mean 1 and is a function of (seed, worker, incarnation, round) alone.
-  round_timing round(const update_id& id, std::uint32_t steps, std::uint64_t bytes_down,
-                     std::uint64_t bytes_up) const;
+  /// Time a step at that time, jitter left out, in whole nanoseconds. 0: the worker pauses.
+  run_time pace(worker_id worker, run_time at) const { return segment(worker, at)->pace; }
+
+  /// As pace(), but of a worker that pauses the pace after it.
+  run_time moving_pace(worker_id worker, run_time at) const;
+
+  /// The times of a round that is assigned at `at`; all zero where nothing is simulated. A pace
+  /// that changes in mid-round changes the time of the steps that are left; a pause prolongs the
+  /// round. The lognormal jitter factor exp(sigma z - sigma^2 / 2) has mean 1 and is a function of
+  /// (seed, worker, incarnation, round) alone.
+  round_timing round(const update_id& id, std::uint32_t steps, run_time at,
+                     std::uint64_t bytes_down, std::uint64_t bytes_up) const;
 
  private:
+  struct pace_segment {  // from `from` to the next segment's
+    run_time from;
+    run_time pace;  // 0: no steps; never the last segment
+  };
+  using pace_trace = std::vector<pace_segment>;
+
+  pace_trace::const_iterator segment(worker_id worker, run_time at) const;
+  run_time compute(const update_id& id, std::uint32_t steps, run_time begin) const;
   run_time transfer(worker_id worker, std::uint64_t bytes) const;
 
+  bool simulated_;
   std::uint64_t seed_;
   double jitter_;
-  std::vector<run_time> pace_;
+  std::vector<pace_trace> traces_;
+  std::vector<worker_change> changes_;
   std::vector<run_time> latency_;
   std::vector<double> bandwidth_mbit_;  // 0: unlimited
 };

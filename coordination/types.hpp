@@ -42,7 +42,19 @@ struct rate_span {
   bool operator==(const rate_span&) const = default;
 };
 
-/// How long the parts of a round take on the virtual clock.
+/// A change to a worker that is known beforehand. Ordered by time; at the same time a pace changes
+/// before anybody leaves, and who leaves does so before anybody comes back.
+struct worker_change {
+  enum class kind : std::uint8_t { pace, leave, join };
+
+  run_time at{0};
+  kind what = kind::pace;
+  worker_id worker = 0;
+
+  auto operator<=>(const worker_change&) const = default;
+};
+
+/// How long the parts of a round take where paces and links are simulated.
 struct round_timing {
   run_time download{0};
   run_time compute{0};
@@ -61,7 +73,7 @@ struct assignment {
   std::uint32_t steps = 0;
   rate_span rates{};
   run_time assigned_at{0};
-  round_timing timing{};  // virtual clock only
+  round_timing timing{};  // zero where nothing is simulated
 
   run_time due() const { return assigned_at + timing.total(); }
   bool operator==(const assignment&) const = default;
@@ -77,6 +89,7 @@ struct arrival {
   double loss =
       std::numeric_limits<double>::quiet_NaN();  // mean training loss of the round, nats per token
   run_time compute_time{0};                      // on the run's clock, transfers left out
+  run_time late{0};  // wall clock, throttled: finished this long after it was due
 };
 
 /// What became of an update. Exactly one for each round that was ever assigned; a duplicate is a

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/error.hpp"
+#include "data/gaussian_mixtures.hpp"
 #include "data/text_dataset.hpp"
 
 namespace rubato {
@@ -21,8 +22,11 @@ std::vector<double> shard_weights(const config& c, const dataset& data) {
 
 std::unique_ptr<dataset> make_dataset(const config& c) {
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
+  if (c.data.kind == "gaussian-mixtures") return std::make_unique<gaussian_mixtures>(c);
   throw usage_error(
-      fmt::format("data.kind = \"{}\" is not a kind of data set; allowed: \"text\"", c.data.kind));
+      fmt::format("data.kind = \"{}\" is not a kind of data set; allowed: \"text\", "
+                  "\"gaussian-mixtures\"",
+                  c.data.kind));
 }
 
 }  // namespace rubato

@@ -13,21 +13,31 @@
 
 namespace rubato {
 
-/// A batch of token windows, row-major: `examples` rows of `length + 1` tokens each; the model
-/// reads the first `length` of a row and predicts the last `length`.
+/// A batch, row-major, either of token windows or of points with labels.
+/// Tokens: `examples` rows of `length + 1` tokens each; the model reads the first `length` of a row
+/// and predicts the last `length`. Points: `examples` rows of `length` features each, and a label
+/// for each row.
 struct batch {
   std::int64_t examples = 0;
   std::int64_t length = 0;
-  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> tokens = {};
+  std::vector<float> features = {};
+  std::vector<std::int32_t> labels = {};
+};
+
+/// What a model must know of a data set: what it is given and what it has to predict.
+struct data_shape {
+  std::int64_t features = 0;  // of a point; 0: the data is token windows
+  std::int64_t classes = 0;   // distinct labels, or distinct tokens (256 for bytes)
 };
 
 /// What a shard consists of, for people.
 struct shard_info {
-  std::string name;              // short, different for each shard
-  std::uint64_t files = 0;       // found, duplicates included
-  std::uint64_t duplicates = 0;  // of these, left out as copies or near-copies
-  std::uint64_t training_bytes = 0;
-  std::uint64_t held_out_bytes = 0;
+  std::string name;                 // short, different for each shard
+  std::uint64_t files = 0;          // found, duplicates included
+  std::uint64_t duplicates = 0;     // of these, left out as copies or near-copies
+  std::uint64_t training_size = 0;  // bytes of text, or points
+  std::uint64_t held_out_size = 0;  // never trained on; of the same unit
 };
 
 /// A simple model to compare a trained one with, measured on the same held-out batches.
@@ -46,25 +56,26 @@ class dataset {
   /// What is in a shard.
   virtual shard_info info(std::size_t shard) const = 0;
 
-  /// |D_i|: the amount of training data in a shard, in data points (for text: bytes).
+  /// |D_i|: the amount of training data in a shard (bytes of text, or points).
   virtual std::uint64_t shard_size(std::size_t shard) const = 0;
 
-  /// Number of distinct tokens (256 for bytes).
-  virtual std::int64_t vocabulary() const = 0;
+  /// Of every batch, whichever its shard.
+  virtual data_shape shape() const = 0;
 
   /// Bytes of text that a token stands for, on average (1 for bytes): turns the loss of a token
-  /// into bits per byte.
+  /// into bits per byte. 0 where there is no text.
   virtual double bytes_per_token() const = 0;
 
-  /// Tokens that one batch trains on (examples * length).
+  /// What one batch trains on: tokens (examples * length), or points.
   virtual std::int64_t tokens_per_batch() const = 0;
 
   /// The batch at `position` of the shard's endless sample sequence: a pure function of
   /// (seed, shard, position). Thread-safe. Throws run_error if the data cannot be read.
   virtual batch training_batch(std::size_t shard, std::uint64_t position) const = 0;
 
-  /// The fixed held-out batches of a shard, the same for every method and seed of the *run*
-  /// that has the same data options. Thread-safe.
+  /// The fixed batches of a shard to evaluate on, the same for every method and seed of the *run*
+  /// that has the same data options; held out from training unless evaluate.on says otherwise.
+  /// Thread-safe.
   virtual const std::vector<batch>& held_out(std::size_t shard) const = 0;
 
   /// Trains the simple models that suit this kind of data on all shards and measures them on the

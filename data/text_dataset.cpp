@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <tuple>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "config/random.hpp"
 #include "data/near_duplicates.hpp"
 #include "data/ngram.hpp"
+#include "data/permutation.hpp"
 #include "data/text_files.hpp"
 
 namespace rubato {
@@ -129,31 +129,11 @@ std::vector<batch> held_out_batches(std::string_view text, const config& c) {
   if (count > c.data.batch_size) count -= count % c.data.batch_size;
   std::vector<batch> batches;
   for (std::int64_t i = 0; i < count; ++i) {
-    if (i % c.data.batch_size == 0) batches.push_back({0, length, {}});
+    if (i % c.data.batch_size == 0) batches.push_back({0, length});
     append_window(text, i * available / count * length, length, batches.back().tokens);
     ++batches.back().examples;
   }
   return batches;
-}
-
-// Where `index` < `size` goes in a pseudo-random permutation of 0 ... size-1, one for each
-// (seed, shard, epoch), without ever storing it: a Feistel network on the next power of 4, applied
-// until the result is in range again.
-std::uint64_t permuted(std::uint64_t index, std::uint64_t size, std::uint64_t seed,
-                       std::uint64_t shard, std::uint64_t epoch) {
-  constexpr std::uint64_t rounds = 4;
-  const int half = (std::bit_width(size - 1) + 1) / 2;
-  const std::uint64_t mask = (std::uint64_t{1} << half) - 1;
-  do {
-    std::uint64_t left = index >> half;
-    std::uint64_t right = index & mask;
-    for (std::uint64_t round = 0; round < rounds; ++round) {
-      random_generator random(seed, random_stream::training_samples, {shard, epoch, round, right});
-      left = std::exchange(right, left ^ (random() & mask));
-    }
-    index = left << half | right;
-  } while (index >= size);
-  return index;
 }
 
 }  // namespace
@@ -196,8 +176,8 @@ text_dataset::text_dataset(const config& c)
                                info.duplicates, info.files));
     }
     auto [training, held_out] = split(std::move(found[i]), c.data.held_out);
-    info.training_bytes = training.size();
-    info.held_out_bytes = held_out.size();
+    info.training_size = training.size();
+    info.held_out_size = held_out.size();
     const auto too_short = [&](std::string_view part, std::uint64_t bytes, std::string_view how) {
       return paths_error(i, fmt::format("the {} text has {} bytes, but one sequence takes {} "
                                         "(model.sequence_length + 1); add files, or set {} or "
@@ -212,7 +192,7 @@ text_dataset::text_dataset(const config& c)
     }
     shards_[i].held_out = held_out_batches(held_out, c);
     shards_[i].training = std::move(training);
-    total_size_ += static_cast<double>(info.training_bytes);
+    total_size_ += static_cast<double>(info.training_size);
   }
   weights_ = shard_weights(c, *this);
 }
@@ -224,12 +204,13 @@ std::uint64_t text_dataset::shard_size(std::size_t shard) const {
 batch text_dataset::training_batch(std::size_t shard, std::uint64_t position) const {
   const std::string_view text = training_text(shard);
   const auto windows = text.size() / static_cast<std::uint64_t>(length_);
-  batch result{batch_size_, length_, {}};
+  batch result{batch_size_, length_};
   result.tokens.reserve(static_cast<std::size_t>(batch_size_ * (length_ + 1)));
   for (std::int64_t row = 0; row < batch_size_; ++row) {
     const auto sample = position * static_cast<std::uint64_t>(batch_size_) + row;
     const auto epoch = sample / windows;
-    const auto window = permuted(sample % windows, windows, seed_, shard, epoch);
+    const auto window =
+        permuted(sample % windows, windows, seed_, random_stream::training_samples, {shard, epoch});
     random_generator random(seed_, random_stream::training_samples, {shard, epoch});
     const auto start = (random.below(text.size()) + window * length_) % text.size();
     append_window(text, start, length_, result.tokens);

@@ -32,7 +32,7 @@ class text_dataset final : public dataset {
   std::size_t shards() const override { return shards_.size(); }
   shard_info info(std::size_t shard) const override { return shards_.at(shard).info; }
   std::uint64_t shard_size(std::size_t shard) const override;
-  std::int64_t vocabulary() const override { return 256; }
+  data_shape shape() const override { return {0, 256}; }
   double bytes_per_token() const override { return 1.0; }
   std::int64_t tokens_per_batch() const override { return batch_size_ * length_; }
 

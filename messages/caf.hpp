@@ -10,6 +10,7 @@
 #pragma once
 
 #include <caf/all.hpp>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <map>
@@ -59,6 +60,16 @@ void send(Self* self, const Handle& to, Message&& message) {
   self->mail(std::forward<Message>(message)).send(to);
 #else
   self->send(to, std::forward<Message>(message));
+#endif
+}
+
+/// Sends later, and not at all if the actor system has ended by then.
+template <class Self, class Handle, class Message>
+void send_after(Self* self, std::chrono::nanoseconds delay, const Handle& to, Message&& message) {
+#if RUBATO_CAF_1
+  self->mail(std::forward<Message>(message)).delay(delay).send(to);
+#else
+  self->delayed_send(to, delay, std::forward<Message>(message));
 #endif
 }
 

@@ -34,6 +34,11 @@ struct submit_update {
   std::shared_ptr<const submission> content;
 };
 
+/// Worker to itself: the time has come to hand in the update that was held up.
+struct hand_in {
+  update_id round;
+};
+
 /// Server to node, node to worker and lanes: the fate of a round; its worker may forget its update,
 /// and who still computes it may stop.
 struct update_settled {
@@ -109,6 +114,11 @@ struct record_update {
   std::shared_ptr<const update_record> content;
 };
 
+/// Server to recorder: a line for the timeline.
+struct record_change {
+  std::shared_ptr<const worker_change_record> content;
+};
+
 /// Recorder to server: this many records more have been taken care of.
 struct records_taken {
   std::uint64_t count;
@@ -131,6 +141,9 @@ struct join_run {
   std::vector<worker_id> workers;
 };
 
+/// Server to itself, on the wall clock: the time of an event has come.
+struct clock_ticked {};
+
 /// From outside: end the run cleanly.
 struct stop_run {};
 
@@ -139,6 +152,7 @@ struct stop_run {};
 CAF_BEGIN_TYPE_ID_BLOCK(rubato_local, caf::first_custom_type_id)
 CAF_ADD_TYPE_ID(rubato_local, (rubato::assign_round))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::submit_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::hand_in))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::update_settled))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::run_round))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_finished))
@@ -150,15 +164,18 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::evaluate_version))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::version_evaluated))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::record_change))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::records_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_end))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::recording_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::join_run))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::clock_ticked))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::stop_run))
 CAF_END_TYPE_ID_BLOCK(rubato_local)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::assign_round)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::submit_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::hand_in)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::update_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_round)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_finished)
@@ -170,10 +187,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::evaluate_version)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::version_evaluated)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_change)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::records_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::recording_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::join_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::clock_ticked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::stop_run)
 
 namespace rubato {

@@ -29,9 +29,10 @@ auto in_libtorch(Function compute) {
 
 class network_learner final : public learner {
  public:
-  network_learner(std::unique_ptr<network> net, std::int64_t vocabulary, std::int64_t longest)
+  /// `longest`: of an example, in tokens; of no meaning for points.
+  network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest)
       : network_(std::move(net)),
-        vocabulary_(vocabulary),
+        shape_(shape),
         longest_(longest),
         parameters_(network_->layout().size()),
         gradient_(network_->layout().end(section::trainable)) {
@@ -57,7 +58,7 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
-      const auto loss = at::cross_entropy_loss(network_->logits(inputs(b)), targets(b));
+      const auto loss = at::cross_entropy_loss(network_->logits(inputs(b)), targets());
       loss.backward();
       check_gradient_place();
       return static_cast<double>(loss.item<float>());
@@ -69,7 +70,7 @@ class network_learner final : public learner {
     return in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
       const auto logits = network_->logits(inputs(b));
-      const auto wanted = targets(b);
+      const auto wanted = targets();
       const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
       evaluation_sums sums;
       sums.loss = -log_p.sum(torch::kDouble).item<double>();
@@ -80,8 +81,19 @@ class network_learner final : public learner {
   }
 
  private:
-  /// Splits the batch's rows into inputs and targets, as the 64-bit indices that LibTorch takes.
+  /// Checks the batch and takes from it what LibTorch wants otherwise: 64-bit indices.
   void load(const batch& b) {
+    inputs_.clear();
+    targets_.clear();
+    if (shape_.features > 0) {
+      load_points(b);
+    } else {
+      load_tokens(b);
+    }
+  }
+
+  /// Splits the rows into inputs and targets.
+  void load_tokens(const batch& b) {
     const auto row = static_cast<std::size_t>(b.length) + 1;
     if (b.examples < 1 || b.length < 1 || b.length > longest_ ||
         b.tokens.size() != static_cast<std::size_t>(b.examples) * row) {
@@ -90,13 +102,12 @@ class network_learner final : public learner {
           std::to_string(b.length) + " with " + std::to_string(b.tokens.size()) +
           " tokens; examples must have 1 to " + std::to_string(longest_) + " and one more token");
     }
-    inputs_.clear();
-    targets_.clear();
     for (std::size_t i = 0; i < b.tokens.size(); ++i) {
       const std::int64_t token = b.tokens[i];
-      if (token < 0 || token >= vocabulary_) {
+      if (token < 0 || token >= shape_.classes) {
         throw std::invalid_argument("learner: token " + std::to_string(token) +
-                                    " is outside the vocabulary of " + std::to_string(vocabulary_));
+                                    " is outside the vocabulary of " +
+                                    std::to_string(shape_.classes));
       }
       const std::size_t column = i % row;
       if (column + 1 < row) inputs_.push_back(token);
@@ -104,12 +115,38 @@ class network_learner final : public learner {
     }
   }
 
-  torch::Tensor inputs(const batch& b) {
-    return torch::from_blob(inputs_.data(), {b.examples, b.length}, torch::kLong);
+  /// The features stay where they are.
+  void load_points(const batch& b) {
+    const auto examples = static_cast<std::size_t>(b.examples);
+    if (b.examples < 1 || b.length != shape_.features || b.labels.size() != examples ||
+        b.features.size() != examples * static_cast<std::size_t>(b.length)) {
+      throw std::invalid_argument("learner: a batch of " + std::to_string(b.examples) +
+                                  " points of length " + std::to_string(b.length) + " with " +
+                                  std::to_string(b.features.size()) + " features and " +
+                                  std::to_string(b.labels.size()) + " labels; points must have " +
+                                  std::to_string(shape_.features) + " features and one label each");
+    }
+    for (const std::int64_t label : b.labels) {
+      if (label < 0 || label >= shape_.classes) {
+        throw std::invalid_argument("learner: label " + std::to_string(label) +
+                                    " is not one of the " + std::to_string(shape_.classes) +
+                                    " classes");
+      }
+      targets_.push_back(label);
+    }
   }
 
-  torch::Tensor targets(const batch& b) {
-    return torch::from_blob(targets_.data(), {b.examples * b.length}, torch::kLong);
+  torch::Tensor inputs(const batch& b) {
+    if (shape_.features == 0) {
+      return torch::from_blob(inputs_.data(), {b.examples, b.length}, torch::kLong);
+    }
+    // A tensor cannot be of constants, but nobody writes to this one.
+    return torch::from_blob(const_cast<float*>(b.features.data()), {b.examples, b.length});
+  }
+
+  torch::Tensor targets() {
+    return torch::from_blob(targets_.data(), {static_cast<std::int64_t>(targets_.size())},
+                            torch::kLong);
   }
 
   /// A gradient elsewhere would leave zeros in the buffer, and training would stand still silently.
@@ -125,44 +162,55 @@ class network_learner final : public learner {
   }
 
   std::unique_ptr<network> network_;
-  std::int64_t vocabulary_;
+  data_shape shape_;
   std::int64_t longest_;
   parameter_buffer parameters_;
   parameter_buffer gradient_;
   std::vector<torch::Tensor> views_;  // into the buffers, in the order of the layout
-  std::vector<std::int64_t> inputs_;
+  std::vector<std::int64_t> inputs_;  // tokens
   std::vector<std::int64_t> targets_;
 };
 
 }  // namespace
 
-learner_factory make_learner_factory(const config& c, std::int64_t vocabulary) {
+learner_factory make_learner_factory(const config& c, const data_shape& shape) {
   const auto& model = c.model;
-  if (model.kind != "transformer") {
-    throw usage_error("model.kind = \"" + model.kind + "\" is not known; it must be transformer");
+  const bool reads_tokens = model.kind == "transformer";
+  if (!reads_tokens && model.kind != "mlp") {
+    throw usage_error("model.kind = \"" + model.kind +
+                      "\" is not known; it must be transformer or mlp");
   }
-  if (model.head_size == 0 && model.width % model.heads != 0) {
+  if (reads_tokens != (shape.features == 0)) {
+    throw usage_error("model.kind = \"" + model.kind + "\" takes " +
+                      (reads_tokens ? "tokens" : "points") + ", but data.kind = \"" + c.data.kind +
+                      "\" gives " + (reads_tokens ? "points" : "tokens"));
+  }
+  if (reads_tokens && model.head_size == 0 && model.width % model.heads != 0) {
     throw usage_error("model.heads = " + std::to_string(model.heads) +
                       " does not divide model.width = " + std::to_string(model.width) +
                       "; change one of them or set model.head_size");
   }
-  if (vocabulary < 2) {
-    throw usage_error("the data set has a vocabulary of " + std::to_string(vocabulary) +
-                      " tokens; a language model needs at least 2 (data.paths, data.tokenizer)");
+  if (shape.classes < 2) {
+    throw usage_error("data.kind = \"" + c.data.kind + "\" gives " + std::to_string(shape.classes) +
+                      " tokens or classes to tell apart; a model needs at least 2");
   }
-  return [model, vocabulary, threads = static_cast<int>(c.workers.threads_per_lane)] {
+  return [model, shape, reads_tokens, threads = static_cast<int>(c.workers.threads_per_lane)] {
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
-    return std::make_unique<network_learner>(make_transformer(model, vocabulary), vocabulary,
-                                             model.sequence_length);
+    auto net = reads_tokens ? make_transformer(model, shape.classes) : make_mlp(model, shape);
+    return std::make_unique<network_learner>(std::move(net), shape, model.sequence_length);
   };
 }
 
 void initialize_parameters(const config& c, learner& model) {
   const auto parameters = model.parameters();
+  const auto seed = static_cast<std::uint64_t>(c.run.seed);
   std::fill(parameters.begin(), parameters.end(), 0.0F);
-  initialize_transformer(c.model, static_cast<std::uint64_t>(c.run.seed), model.layout(),
-                         parameters);
+  if (c.model.kind == "mlp") {
+    initialize_mlp(seed, model.layout(), parameters);
+  } else {
+    initialize_transformer(c.model, seed, model.layout(), parameters);
+  }
 }
 
 }  // namespace rubato

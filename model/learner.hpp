@@ -16,7 +16,7 @@ namespace rubato {
 /// Sums over a set of held-out batches; add up sums of several calls, then divide.
 struct evaluation_sums {
   double loss = 0.0;         // sum of -ln p over targets, in nats
-  std::int64_t targets = 0;  // predicted tokens
+  std::int64_t targets = 0;  // predicted tokens, or labels of points
   std::int64_t correct = 0;  // targets whose most likely prediction was right
 };
 
@@ -36,8 +36,9 @@ class learner {
   virtual std::span<float> gradient() = 0;
 
   /// Forward and backward of one batch: overwrites gradient(), returns the mean loss over its
-  /// targets (nats). Throws std::invalid_argument for a batch that the model cannot take (too long,
-  /// tokens outside the vocabulary), run_error when LibTorch fails (out of memory).
+  /// targets (nats): the tokens after each, or the points' labels. Throws std::invalid_argument for
+  /// a batch that the model cannot take (of the other kind, of another size, with tokens or labels
+  /// out of range), run_error when LibTorch fails (out of memory).
   virtual double compute_gradient(const batch& b) = 0;
 
   /// Forward of one batch; gradient() stays. Throws as compute_gradient().
@@ -49,9 +50,9 @@ class learner {
 /// threads at once.
 using learner_factory = std::function<std::unique_ptr<learner>()>;
 
-/// The factory for `model.kind`, for tokens 0 to vocabulary - 1. Throws usage_error if the options
-/// do not fit together.
-learner_factory make_learner_factory(const config& c, std::int64_t vocabulary);
+/// The factory for `model.kind`, for data of that shape. Throws usage_error if the options do not
+/// fit together, or the model not the data.
+learner_factory make_learner_factory(const config& c, const data_shape& shape);
 
 /// Writes the parameters a run starts from, all layout().size() floats: seeded by run.seed (stream
 /// initial_parameters), the same bits on every machine. `model` was made with the same config.

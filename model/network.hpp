@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "data/dataset.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -26,12 +27,13 @@ class network {
   /// order and of its shape. They are shared, not copied.
   virtual void attach(const std::vector<torch::Tensor>& tensors) = 0;
 
-  /// Next-token logits, [examples * length, vocabulary], for tokens [examples, length] (int64).
-  /// A pure function of the tensors and tokens. Call attach() first.
-  virtual torch::Tensor logits(const torch::Tensor& tokens) const = 0;
+  /// Logits, [targets, classes]: for tokens [examples, length] (int64) those of the token after
+  /// each, row by row; for points [examples, features] (f32) those of each point's label. A network
+  /// takes one of the two. A pure function of the tensors and inputs. Call attach() first.
+  virtual torch::Tensor logits(const torch::Tensor& inputs) const = 0;
 };
 
-/// A decoder-only transformer; see transformer.cpp.
+/// A decoder-only transformer over tokens 0 ... vocabulary - 1; see transformer.cpp.
 std::unique_ptr<network> make_transformer(const config::model_section& options,
                                           std::int64_t vocabulary);
 
@@ -39,5 +41,13 @@ std::unique_ptr<network> make_transformer(const config::model_section& options,
 /// on every machine.
 void initialize_transformer(const config::model_section& options, std::uint64_t seed,
                             const parameter_layout& layout, std::span<float> parameters);
+
+/// A perceptron with one hidden layer over points; see mlp.cpp.
+std::unique_ptr<network> make_mlp(const config::model_section& options, const data_shape& shape);
+
+/// Starting values for a perceptron's layout, over layout.size() floats of zeros. The same bits on
+/// every machine.
+void initialize_mlp(std::uint64_t seed, const parameter_layout& layout,
+                    std::span<float> parameters);
 
 }  // namespace rubato

@@ -8,7 +8,9 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
+#include "config/worker_events.hpp"
 #include "monitoring/human.hpp"
 
 namespace rubato {
@@ -18,8 +20,9 @@ constexpr double live_interval = 0.2;    // seconds between redraws of the live 
 constexpr double plain_interval = 10.0;  // seconds between plain progress lines
 constexpr int default_columns = 80;
 constexpr std::size_t rows_shown = 12;  // of the plan's tables; a run may have thousands of workers
+constexpr std::size_t events_shown = 6;
+constexpr std::size_t changes_shown = 20;  // of workers at the same time
 constexpr const char* erase_line = "\r\x1b[K";
-constexpr const char* table_row = "{:>8}  {:>7}  {:>12}  {:>13}  {:>10}  {:>9}  {:>8}\n";
 
 int terminal_columns(std::FILE* out) {
   winsize size{};
@@ -27,63 +30,141 @@ int terminal_columns(std::FILE* out) {
   return default_columns;
 }
 
+const char* plural(std::int64_t count) {
+  return count == 1 ? "" : "s";
+}
+
 std::string more_rows(std::size_t all, const char* what) {
   if (all <= rows_shown) return "";
   return fmt::format("  ... and {} more {}\n", all - rows_shown, what);
 }
 
+std::string clock_text(const run_plan& plan) {
+  if (!plan.paced) return plan.clock;
+  return plan.clock + (plan.clock == "virtual" ? " (the paces below are simulated)"
+                                               : " (workers are held to the paces below)");
+}
+
+// What will happen to workers, in order of time.
+std::string event_rows(const run_plan& plan) {
+  std::vector<worker_event> events;
+  for (const auto& text : plan.events) {
+    events.push_back(parse_worker_event(text, static_cast<std::int64_t>(plan.workers.size())));
+  }
+  std::stable_sort(events.begin(), events.end(),
+                   [](const worker_event& a, const worker_event& b) { return a.at < b.at; });
+  std::string text;
+  const char* label = "events";
+  for (std::size_t i = 0; i < std::min(events.size(), events_shown); ++i) {
+    text += fmt::format("  {:<9}  {}\n", label, human_event(events[i], plan.workers.size()));
+    label = "";
+  }
+  if (events.size() > events_shown) {
+    text += fmt::format("  {:<9}  ... and {} more\n", label, events.size() - events_shown);
+  }
+  return text;
+}
+
 std::string worker_table(const run_plan& plan) {
-  std::string text = "  worker           pace    first round\n";
+  const int width = plan.paced ? 13 : 17;
+  std::string text = fmt::format("  worker  {:>{}}    first round\n", "pace", width);
   for (std::size_t i = 0; i < std::min(plan.workers.size(), rows_shown); ++i) {
     const auto& worker = plan.workers[i];
-    const double round_seconds = static_cast<double>(worker.quota) * worker.seconds_per_step;
-    text += fmt::format("  {:>6}  {:>6} s/step    {} step{} in {}\n", i,
-                        human_number(worker.seconds_per_step, 3), worker.quota,
-                        worker.quota == 1 ? "" : "s", human_duration(round_seconds));
+    const std::string pace =
+        plan.paced ? human_pace(worker.seconds_per_step) + "/step" : "as fast as it can";
+    text += fmt::format("  {:>6}  {:>{}}    {} step{}", i, pace, width, worker.quota,
+                        plural(worker.quota));
+    if (plan.paced) {
+      const double seconds = static_cast<double>(worker.quota) * worker.seconds_per_step;
+      text += " in " + human_duration(seconds);
+    }
+    text += '\n';
   }
   return text + more_rows(plan.workers.size(), "workers");
 }
 
 std::string shard_table(const run_plan& plan) {
+  const bool text = plan.unit == "token";  // in files; else points
+  const bool held_out = plan.evaluated_on == "held-out";
+  const int width = text ? 13 : 15;
+  const auto amount = [&](std::uint64_t size) {
+    return text ? human_bytes(size) : human_count(static_cast<double>(size));
+  };
   std::size_t name_width = 5;
   for (const auto& shard : plan.shards) name_width = std::max(name_width, shard.name.size());
-  std::string text =
-      fmt::format("  {:<{}}  training data  held-out data   files\n", "shard", name_width);
+
+  const char* what = text ? "data" : "points";
+  std::string table = fmt::format("  {:<{}}  training {}", "shard", name_width, what);
+  if (held_out) table += fmt::format("  held-out {}", what);
+  table += text ? "   files\n" : "\n";
   for (std::size_t i = 0; i < std::min(plan.shards.size(), rows_shown); ++i) {
     const auto& shard = plan.shards[i];
-    text += fmt::format("  {:<{}}  {:>13}  {:>13}  {:>6}", shard.name, name_width,
-                        human_bytes(shard.training_bytes), human_bytes(shard.held_out_bytes),
-                        shard.files);
+    table +=
+        fmt::format("  {:<{}}  {:>{}}", shard.name, name_width, amount(shard.training_size), width);
+    if (held_out) table += fmt::format("  {:>{}}", amount(shard.held_out_size), width);
+    if (text) table += fmt::format("  {:>6}", shard.files);
     if (shard.duplicates > 0) {
-      text += fmt::format(" ({} duplicate{} left out)", shard.duplicates,
-                          shard.duplicates == 1 ? "" : "s");
+      table += fmt::format(" ({} duplicate{} left out)", shard.duplicates,
+                           plural(static_cast<std::int64_t>(shard.duplicates)));
     }
-    text += '\n';
+    table += '\n';
   }
-  return text + more_rows(plan.shards.size(), "shards");
+  return table + more_rows(plan.shards.size(), "shards");
+}
+
+// A row of the table of evaluations. What only text has is left out elsewhere.
+std::string evaluation_row(const run_plan& plan, const std::array<std::string, 7>& cells) {
+  std::string row =
+      fmt::format("{:>8}  {:>7}  {:>12}  {:>13}", cells[0], cells[1], cells[2], cells[3]);
+  if (plan.unit == "token") row += fmt::format("  {:>10}  {:>9}", cells[4], cells[5]);
+  return row + fmt::format("  {:>8}\n", cells[6]);
 }
 
 }  // namespace
 
 std::string plan_text(const run_plan& plan) {
   std::string text = fmt::format("{}: {}\n", plan.name, plan.method);
-  text += fmt::format("  model      {} parameters\n",
-                      human_count(static_cast<double>(plan.parameters)));
-  text += fmt::format("  budget     {} local steps, summed over {} worker{}\n", plan.local_steps,
-                      plan.workers.size(), plan.workers.size() == 1 ? "" : "s");
-  const std::int64_t computing = plan.threads * plan.threads_per_lane;
-  text += fmt::format("  threads    {} for steps ({} worker{} at a time), {} for everything else\n",
-                      computing, plan.threads, plan.threads == 1 ? "" : "s", plan.other_threads);
-  if (!plan.blas.empty()) text += fmt::format("  BLAS       {}\n", plan.blas);
-  text += fmt::format("  clock      {}{}\n", plan.clock,
-                      plan.clock == "virtual" ? " (the paces below are simulated)" : "");
-  text += fmt::format("  directory  {}\n\n", plan.directory);
-  text += worker_table(plan) + '\n' + shard_table(plan) + '\n';
+  const auto row = [&text](const char* name, const std::string& value) {
+    text += fmt::format("  {:<9}  {}\n", name, value);
+  };
+  row("model", human_count(static_cast<double>(plan.parameters)) + " parameters");
+  row("budget",
+      fmt::format("{} local steps, summed over {} worker{}", plan.local_steps, plan.workers.size(),
+                  plural(static_cast<std::int64_t>(plan.workers.size()))));
+  row("threads", fmt::format("{} for steps ({} worker{} at a time), {} for everything else",
+                             plan.threads * plan.threads_per_lane, plan.threads,
+                             plural(plan.threads), plan.other_threads));
+  if (!plan.blas.empty()) row("BLAS", plan.blas);
+  if (!plan.precision.empty()) {
+    row("precision",
+        plan.precision == "f32" ? "f32" : plan.precision + " products, everything else f32");
+  }
+  row("clock", clock_text(plan));
+  text += event_rows(plan);
+  if (plan.evaluated_on == "training") {
+    row("evaluated", "on points that are trained on, not on held-out ones");
+  }
+  row("directory", plan.directory);
+  text += '\n' + worker_table(plan) + '\n';
+  text += shard_table(plan) + '\n';
   const std::string baselines = human_baselines(plan.baselines);
   if (!baselines.empty()) {
     text += fmt::format("  to beat    {} bits/byte (n-gram models)\n\n", baselines);
   }
   return text;
+}
+
+std::string change_text(const worker_change_record& change) {
+  std::string text = fmt::format("worker {} ", change.worker);
+  if (change.what == "leave") return text + "is gone (left)";
+  if (change.what == "join") {
+    text += "is back";
+  } else if (change.seconds_per_step == 0.0) {
+    return text + "pauses";
+  } else {
+    text += fmt::format("now takes {} a step", human_pace(change.seconds_per_step));
+  }
+  return text + fmt::format("; next round {} step{}", change.quota, plural(change.quota));
 }
 
 std::string progress_line(const run_plan& plan, const progress& p, int columns) {
@@ -102,7 +183,7 @@ std::string progress_line(const run_plan& plan, const progress& p, int columns) 
       {fmt::format("{:.0f}%", std::floor(100.0 * share)), 0},
       {fmt::format("loss {}", human_number(p.loss, 3)), 3},
       {fmt::format("staleness {:.1f}", p.staleness), 4},
-      {fmt::format("{} tokens/s", human_count(rate)), 5},
+      {fmt::format("{} {}s/s", human_count(rate), plan.unit), 5},
       {fmt::format("{} {}", plan.clock == "virtual" ? "virtual" : "elapsed",
                    human_duration(p.clock_seconds)),
        6},
@@ -135,6 +216,7 @@ void console::started(const run_plan& plan) {
 }
 
 void console::progressed(const progress& p) {
+  if (changes_hidden_ > 0) clear();
   if (p.wall_seconds < next_draw_) return;
   if (live_) {
     // One column is left free: some terminals wrap as soon as the last one is written.
@@ -150,21 +232,42 @@ void console::progressed(const progress& p) {
 void console::evaluated(const evaluation& e) {
   clear();
   if (!table_begun_) {
-    print(fmt::format(table_row, "steps", "version",
-                      plan_.clock == "virtual" ? "virtual time" : "time", "held-out loss",
-                      "perplexity", "bits/byte", "accuracy"));
+    print(evaluation_row(plan_,
+                         {"steps", "version", plan_.clock == "virtual" ? "virtual time" : "time",
+                          plan_.evaluated_on + " loss", "perplexity", "bits/byte", "accuracy"}));
     table_begun_ = true;
   }
-  print(fmt::format(table_row, e.local_steps, e.version, human_duration(e.clock_seconds),
-                    human_number(e.loss, 4), human_number(e.perplexity, 2),
-                    human_number(e.bits_per_byte, 4), fmt::format("{:.1f}%", 100.0 * e.accuracy)));
-  if (live_) next_draw_ = 0.0;  // the live line comes back with the next record
+  print(evaluation_row(plan_, {fmt::format("{}", e.local_steps), fmt::format("{}", e.version),
+                               human_duration(e.clock_seconds), human_number(e.loss, 4),
+                               human_number(e.perplexity, 2), human_number(e.bits_per_byte, 4),
+                               fmt::format("{:.1f}%", 100.0 * e.accuracy)}));
+}
+
+void console::worker_changed(const worker_change_record& change) {
+  if (change.clock_seconds != changes_at_) {
+    clear();
+    changes_at_ = change.clock_seconds;
+    changes_shown_ = 0;
+  }
+  if (changes_shown_ == changes_shown) {
+    ++changes_hidden_;
+    return;
+  }
+  clear();
+  print(fmt::format("{:>9}  {}\n", human_duration(change.clock_seconds), change_text(change)));
+  ++changes_shown_;
 }
 
 void console::clear() {
-  if (!line_shown_) return;
-  print(erase_line);
-  line_shown_ = false;
+  if (line_shown_) {
+    print(erase_line);
+    line_shown_ = false;
+    next_draw_ = 0.0;  // the live line comes back with the next record
+  }
+  if (changes_hidden_ > 0) {
+    print(fmt::format("{:>9}  ... and {} more workers\n", "", changes_hidden_));
+    changes_hidden_ = 0;
+  }
 }
 
 void console::print(const std::string& text) {

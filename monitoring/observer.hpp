@@ -21,22 +21,27 @@ struct run_plan {
   std::string name;
   std::string directory;
   std::string method;  // "async delayed-nesterov, dylu"
-  std::string clock;   // "virtual"
+  std::string clock;   // "virtual" or "wall"
+  bool paced = true;   // the workers' paces are simulated or, on the wall clock, kept to
   std::int64_t parameters = 0;
-  std::int64_t local_steps = 0;       // the budget
-  std::int64_t threads = 0;           // lanes: workers that compute at the same time
-  std::int64_t threads_per_lane = 1;  // of LibTorch
-  std::int64_t other_threads = 0;     // for everything but the workers' steps
-  std::string blas;                   // the library that multiplies matrices, and its kernels
+  std::int64_t local_steps = 0;           // the budget
+  std::int64_t threads = 0;               // lanes: workers that compute at the same time
+  std::int64_t threads_per_lane = 1;      // of LibTorch
+  std::int64_t other_threads = 0;         // for everything but the workers' steps
+  std::string blas;                       // the library that multiplies matrices, and its kernels
+  std::string precision;                  // of the products in a local step: "f32" or "bf16"
+  std::string unit = "token";             // what is learned from: "token" or "point"
+  std::string evaluated_on = "held-out";  // or "training", as evaluate.on
+  std::vector<std::string> events;        // what will happen to workers, as in workers.events
   struct worker {
-    double seconds_per_step = 0.0;
-    std::int64_t quota = 0;  // steps of its first round
+    double seconds_per_step = 0.0;  // if paced
+    std::int64_t quota = 0;         // steps of its first round
   };
   std::vector<worker> workers;
   struct shard {
     std::string name;
-    std::uint64_t training_bytes = 0;
-    std::uint64_t held_out_bytes = 0;
+    std::uint64_t training_size = 0;  // bytes of text, or points
+    std::uint64_t held_out_size = 0;
     std::size_t files = 0;
     std::size_t duplicates = 0;  // files left out
   };
@@ -50,23 +55,34 @@ struct progress {
   std::uint64_t version = 0;
   double clock_seconds = 0.0;  // on the run's clock (virtual or wall)
   double wall_seconds = 0.0;
-  double loss = 0.0;       // training loss of recent rounds, nats per token
+  double loss = 0.0;       // training loss of recent rounds, nats per token or point
   double staleness = 0.0;  // mean over recent updates
   std::int64_t tokens = 0;
 };
 
-/// One evaluation of a version on held-out data, shards weighted by data.shard_weights.
+/// One evaluation of a version on the data that evaluate.on names, shards weighted by
+/// data.shard_weights.
 struct evaluation {
   std::uint64_t version = 0;
   std::int64_t local_steps = 0;
   std::int64_t tokens = 0;
   double clock_seconds = 0.0;
   double wall_seconds = 0.0;
-  double loss = 0.0;        // nats per token
-  double perplexity = 0.0;  // exp(loss)
-  double bits_per_byte = 0.0;
-  double accuracy = 0.0;  // next-token top-1, 0..1
+  double loss = 0.0;           // nats per token or point
+  double perplexity = 0.0;     // exp(loss)
+  double bits_per_byte = 0.0;  // NaN where there is no text
+  double accuracy = 0.0;       // top-1, 0..1
   std::vector<double> shard_loss;
+  std::vector<std::int64_t> quotas;  // steps that each worker would get now; 0: it is away
+};
+
+/// Something happened to a worker: what it was, and what it means for the rounds to come.
+struct worker_change_record {
+  double clock_seconds = 0.0;
+  std::uint32_t worker = 0;
+  std::string what;               // "pace", "leave" or "join"
+  double seconds_per_step = 0.0;  // from now on; 0: it pauses; NaN where no pace is kept to
+  std::int64_t quota = 0;         // steps that it would get now; 0: it is away
 };
 
 struct staleness_summary {
@@ -87,10 +103,14 @@ struct run_summary {
   std::int64_t local_steps = 0;
   std::int64_t tokens = 0;
   std::uint64_t server_version = 0;
-  double wall_seconds = 0.0;
-  double virtual_seconds = 0.0;
-  double tokens_per_second = 0.0;  // of wall time
-  double utilisation = 0.0;        // share of worker time on the run's clock in inner steps
+  std::string unit = "token";             // what is learned from: "token" or "point"
+  std::string evaluated_on = "held-out";  // or "training", as evaluate.on
+  std::string precision;                  // "f32" or "bf16"
+  double wall_seconds = 0.0;              // from the start to the end of the last evaluation
+  double clock_seconds = 0.0;             // from the start to the last update, on the run's clock
+  double virtual_seconds = 0.0;           // the same on the virtual clock; NaN on the wall clock
+  double tokens_per_second = 0.0;         // of wall time
+  double utilisation = 0.0;               // share of worker time on the run's clock in inner steps
   staleness_summary staleness;
   struct {
     std::uint64_t applied = 0;
@@ -98,7 +118,16 @@ struct run_summary {
     std::uint64_t rejected = 0;
     std::uint64_t duplicate = 0;
     std::uint64_t run_ended = 0;  // rounds in flight when the budget was used up
+    std::uint64_t abandoned = 0;  // rounds of workers that left
   } updates;
+  /// Rounds that the lanes finished after they were due, with workers.throttle.
+  struct {
+    std::uint64_t rounds = 0;
+    double mean_seconds = 0.0;  // of these
+    double max_seconds = 0.0;
+  } late;
+  /// On the wall clock, evaluations that were due while the evaluator was still busy.
+  std::uint64_t evaluations_skipped = 0;
   struct {
     std::uint64_t down = 0;
     std::uint64_t up = 0;
@@ -107,7 +136,7 @@ struct run_summary {
   std::optional<evaluation> best;
   std::string params_sha256;
   struct worker {
-    double seconds_per_step = 0.0;
+    double seconds_per_step = 0.0;  // as given if paced, else measured (0: it finished no round)
     std::int64_t rounds = 0;
     std::int64_t local_steps = 0;
     double utilisation = 0.0;
@@ -125,6 +154,7 @@ class run_observer {
   virtual void started(const run_plan&) {}
   virtual void progressed(const progress&) {}
   virtual void evaluated(const evaluation&) {}
+  virtual void worker_changed(const worker_change_record&) {}
 };
 
 }  // namespace rubato

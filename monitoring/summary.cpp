@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "monitoring/human.hpp"
@@ -34,7 +35,15 @@ json as_json(const evaluation& e) {
           {"perplexity", e.perplexity},
           {"bits_per_byte", e.bits_per_byte},
           {"accuracy", e.accuracy},
-          {"shard_loss", e.shard_loss}};
+          {"shard_loss", e.shard_loss},
+          {"quotas", e.quotas},
+          {"workers_live", std::count_if(e.quotas.begin(), e.quotas.end(),
+                                         [](std::int64_t quota) { return quota > 0; })}};
+}
+
+// Zero stands for what was never measured, which is nothing in JSON.
+json unless_zero(double value) {
+  return value == 0.0 ? json(nullptr) : json(value);
 }
 
 json as_json(const std::optional<evaluation>& e) {
@@ -48,7 +57,7 @@ std::string outcome_line(const run_summary& s) {
 }
 
 // One row of the table of results: the final value, the best one, and what they mean.
-std::string result_row(const char* name, const std::string& final, const std::string& best,
+std::string result_row(const std::string& name, const std::string& final, const std::string& best,
                        const std::string& remark) {
   return fmt::format("  {:<13}  {:>9}  {:>9}   {}\n", name, final, best, remark);
 }
@@ -60,28 +69,46 @@ std::string results(const run_summary& s) {
   std::string baselines = human_baselines(s.baselines);
   if (!baselines.empty()) baselines = "n-grams: " + baselines;
 
-  std::string text = result_row("held-out data", "final", "best",
+  const bool of_text = s.unit == "token";
+  std::string text = result_row(s.evaluated_on + " data", "final", "best",
                                 fmt::format("best: after {} steps", best.local_steps));
-  text +=
-      result_row("loss", human_number(final.loss, 4), human_number(best.loss, 4), "nats per token");
-  text += result_row("perplexity", human_number(final.perplexity, 2),
-                     human_number(best.perplexity, 2), "e to the loss");
-  text += result_row("bits per byte", human_number(final.bits_per_byte, 4),
-                     human_number(best.bits_per_byte, 4), baselines);
+  text += result_row("loss", human_number(final.loss, 4), human_number(best.loss, 4),
+                     "nats per " + s.unit);
+  if (of_text) {
+    text += result_row("perplexity", human_number(final.perplexity, 2),
+                       human_number(best.perplexity, 2), "e to the loss");
+    text += result_row("bits per byte", human_number(final.bits_per_byte, 4),
+                       human_number(best.bits_per_byte, 4), baselines);
+  }
   text += result_row("accuracy", fmt::format("{:.1f}%", 100.0 * final.accuracy),
-                     fmt::format("{:.1f}%", 100.0 * best.accuracy), "next token guessed right");
+                     fmt::format("{:.1f}%", 100.0 * best.accuracy),
+                     of_text ? "next token guessed right" : "classified right");
   return text;
+}
+
+// "  name           value", the value in lines of at most 80 columns that end between words, none
+// of which is longer than that.
+std::string cost_row(std::string name, std::string_view value) {
+  constexpr std::size_t room = 63;
+  std::string row;
+  while (!value.empty()) {
+    const auto end = value.size() <= room ? value.size() : value.rfind(' ', room);
+    row += fmt::format("  {:<13}  {}\n", name, value.substr(0, end));
+    value.remove_prefix(std::min(end + 1, value.size()));
+    name.clear();
+  }
+  return row;
 }
 
 std::string costs(const run_summary& s) {
   std::string time = human_duration(s.wall_seconds) + " real";
   if (s.clock == "virtual") time += fmt::format(", {} virtual", human_duration(s.virtual_seconds));
   std::string text;
-  const auto row = [&text](const char* name, const std::string& value) {
-    text += fmt::format("  {:<13}  {}\n", name, value);
+  const auto row = [&text](const std::string& name, const std::string& value) {
+    text += cost_row(name, value);
   };
   row("time", time);
-  row("tokens",
+  row(s.unit + "s",
       fmt::format("{}, {} a second of real time", human_count(static_cast<double>(s.tokens)),
                   human_count(s.tokens_per_second)));
   row("utilisation", fmt::format("{:.1f}% of the workers' time ({} clock) was local steps",
@@ -93,6 +120,21 @@ std::string costs(const run_summary& s) {
                              s.updates.applied, s.updates.stale, s.updates.rejected,
                              s.updates.duplicate, s.updates.run_ended));
   row("", "(cut off: on their way when the run ended)");
+  if (s.updates.abandoned > 0) {
+    row("", fmt::format("{} more abandoned, because their workers left", s.updates.abandoned));
+  }
+  if (s.late.rounds > 0) {
+    std::int64_t rounds = 0;
+    for (const auto& worker : s.per_worker) rounds += worker.rounds;
+    row("late", fmt::format("{} of {} rounds were finished later than due, by {} on average, {} at "
+                            "most: this machine is too slow for these paces",
+                            s.late.rounds, rounds, human_duration(s.late.mean_seconds),
+                            human_duration(s.late.max_seconds)));
+  }
+  if (s.evaluations_skipped > 0) {
+    row("evaluations", fmt::format("{} skipped: each fell due while another was still running",
+                                   s.evaluations_skipped));
+  }
   row("traffic", fmt::format("{} to the workers, {} to the server", human_bytes(s.bytes.down),
                              human_bytes(s.bytes.up)));
   row("parameters", fmt::format("{}, SHA-256 {:.16}...",
@@ -104,9 +146,10 @@ std::string worker_table(const run_summary& s) {
   std::string text = "  worker           pace    rounds  local steps  utilisation\n";
   for (std::size_t i = 0; i < std::min(s.per_worker.size(), workers_shown); ++i) {
     const auto& worker = s.per_worker[i];
-    text += fmt::format("  {:>6}  {:>6} s/step  {:>8}  {:>11}  {:>10.1f}%\n", i,
-                        human_number(worker.seconds_per_step, 3), worker.rounds, worker.local_steps,
-                        100.0 * worker.utilisation);
+    const std::string pace =
+        worker.seconds_per_step > 0.0 ? human_pace(worker.seconds_per_step) + "/step" : "-";
+    text += fmt::format("  {:>6}  {:>13}  {:>8}  {:>11}  {:>10.1f}%\n", i, pace, worker.rounds,
+                        worker.local_steps, 100.0 * worker.utilisation);
   }
   if (s.per_worker.size() > workers_shown) {
     text += fmt::format("  ... and {} more workers, in summary.json\n",
@@ -120,7 +163,7 @@ std::string worker_table(const run_summary& s) {
 std::string to_json(const run_summary& s) {
   json workers = json::array();
   for (const auto& worker : s.per_worker) {
-    workers.push_back({{"seconds_per_step", worker.seconds_per_step},
+    workers.push_back({{"seconds_per_step", unless_zero(worker.seconds_per_step)},
                        {"rounds", worker.rounds},
                        {"local_steps", worker.local_steps},
                        {"utilisation", worker.utilisation}});
@@ -131,12 +174,16 @@ std::string to_json(const run_summary& s) {
                       {"method", s.method},
                       {"seed", s.seed},
                       {"clock", s.clock},
+                      {"unit", s.unit},
+                      {"evaluated_on", s.evaluated_on},
+                      {"precision", s.precision},
                       {"parameters", s.parameters},
                       {"workers", s.workers},
                       {"local_steps", s.local_steps},
                       {"tokens", s.tokens},
                       {"server_version", s.server_version},
                       {"wall_seconds", s.wall_seconds},
+                      {"clock_seconds", s.clock_seconds},
                       {"virtual_seconds", s.virtual_seconds},
                       {"tokens_per_second", s.tokens_per_second},
                       {"utilisation", s.utilisation},
@@ -150,7 +197,13 @@ std::string to_json(const run_summary& s) {
                         {"stale", s.updates.stale},
                         {"rejected", s.updates.rejected},
                         {"duplicate", s.updates.duplicate},
-                        {"run_ended", s.updates.run_ended}}},
+                        {"run_ended", s.updates.run_ended},
+                        {"abandoned", s.updates.abandoned}}},
+                      {"late",
+                       {{"rounds", s.late.rounds},
+                        {"mean_seconds", s.late.mean_seconds},
+                        {"max_seconds", s.late.max_seconds}}},
+                      {"evaluations_skipped", s.evaluations_skipped},
                       {"bytes", {{"down", s.bytes.down}, {"up", s.bytes.up}}},
                       {"final", as_json(s.final)},
                       {"best", as_json(s.best)},
@@ -168,6 +221,15 @@ std::string to_text(const run_summary& s) {
 
 std::string to_json_line(const evaluation& e) {
   return dump(as_json(e), -1);
+}
+
+std::string to_json_line(const worker_change_record& change) {
+  const json value = {{"event", change.what},
+                      {"clock_seconds", change.clock_seconds},
+                      {"worker", change.worker},
+                      {"seconds_per_step", change.seconds_per_step},
+                      {"quota", change.quota}};
+  return dump(value, -1);
 }
 
 }  // namespace rubato

@@ -15,7 +15,10 @@ std::string to_json(const run_summary& s);
 /// Lines for a terminal, ending in a newline; at most 80 columns but for long names.
 std::string to_text(const run_summary& s);
 
-/// One line of metrics.jsonl, without the newline. NaN and infinity become null.
+/// A line of metrics.jsonl, without the newline. NaN and infinity become null.
 std::string to_json_line(const evaluation& e);
+
+/// The same about a change of a worker; told from an evaluation by its "event" key.
+std::string to_json_line(const worker_change_record& change);
 
 }  // namespace rubato

@@ -47,7 +47,7 @@ class points final : public dataset {
     return {"points " + std::to_string(shard), 1, 0, 1000, 1};
   }
   std::uint64_t shard_size(std::size_t) const override { return 1000; }
-  std::int64_t vocabulary() const override { return 2; }
+  data_shape shape() const override { return {0, 2}; }
   double bytes_per_token() const override { return 1.0; }
   std::int64_t tokens_per_batch() const override { return 1; }
   batch training_batch(std::size_t shard, std::uint64_t position) const override {
@@ -57,12 +57,14 @@ class points final : public dataset {
   }
   const std::vector<batch>& held_out(std::size_t shard) const override {
     if (failing_held_out) throw std::runtime_error("no held-out data");
+    std::this_thread::sleep_for(held_out_delay);
     return held_out_[shard];
   }
   std::vector<baseline> baselines() const override { return {}; }
 
   std::size_t failing_shard = static_cast<std::size_t>(-1);
   bool failing_held_out = false;
+  std::chrono::milliseconds held_out_delay{0};
   std::uint64_t poisoned_position = static_cast<std::uint64_t>(-1);  // of shard 0: NaN
 
  private:

@@ -19,9 +19,7 @@
 #include "coordination/schedule.hpp"
 #include "model/local_round.hpp"
 #include "storage/safetensors.hpp"
-#include "tests/actors/fake_parts.hpp"
-
-#include <unistd.h>
+#include "tests/actors/run_fixture.hpp"
 
 using namespace rubato;
 using namespace std::chrono_literals;
@@ -29,60 +27,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A config for the fake parts, with a run directory of its own that goes away with it.
-struct fixture {
-  fixture() {
-    static std::atomic<int> count{0};
-    root = fs::temp_directory_path() /
-           ("rubato-actors-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    fs::create_directories(root);
-    c.run.local_steps = 400;
-    c.run.threads = 2;
-    c.quota.local_steps = 10;
-    c.quota.policy = "fixed";
-    c.evaluate.every_local_steps = 100;
-    c.evaluate.baselines = false;
-    c.inner.optimizer = "adamw";
-    c.inner.lr = 0.05;
-    c.inner.final_lr = 0.01;
-  }
-  ~fixture() { fs::remove_all(root); }
-
-  run_summary run(fake::quadratic::disturbance disturb = {}, std::atomic<bool>* stop = nullptr) {
-    c.run.directory = (root / ("run" + std::to_string(runs++))).string();
-    run_parts parts;
-    parts.data = data;
-    parts.make_learner = [disturb] { return std::make_unique<fake::quadratic>(disturb); };
-    parts.initialize = [](learner&) {};  // all zero
-    parts.stop = stop;
-    parts.observer = observer;
-    return run_training(c, parts);
-  }
-
-  std::vector<nlohmann::json> lines(const std::string& file) const {
-    std::ifstream in(fs::path(c.run.directory) / file);
-    std::vector<nlohmann::json> result;
-    for (std::string line; std::getline(in, line);) result.push_back(nlohmann::json::parse(line));
-    return result;
-  }
-
-  /// The final parameters, in the order of the layout, without padding.
-  std::vector<float> parameters() const {
-    const safetensors_file file((fs::path(c.run.directory) / "parameters.safetensors").string());
-    std::vector<float> result;
-    for (const char* name : {"first", "second"}) {
-      const auto values = file.find(name)->values;
-      result.insert(result.end(), values.begin(), values.end());
-    }
-    return result;
-  }
-
-  config c;
-  fs::path root;
-  std::shared_ptr<fake::points> data = std::make_shared<fake::points>(4);
-  std::shared_ptr<run_observer> observer;
-  int runs = 0;
-};
+using fixture = fake::run_fixture;
 
 double relative_difference(const std::vector<float>& x, const std::vector<float>& y) {
   REQUIRE(x.size() == y.size());
@@ -132,6 +77,7 @@ TEST_CASE_FIXTURE(fixture, "a run trains, and its directory accounts for every r
 TEST_CASE_FIXTURE(fixture, "the same bits come out on any number of threads, however they race") {
   c.quota.policy = "dylu";
   c.workers.jitter = 0.2;
+  c.workers.events = {"3 2 leave 4", "2 1 slow-down 3 9", "5 0 pause 2.5", "12 0-1 leave 1"};
   c.window.grace_seconds = 0.5;
   std::atomic<std::uint64_t> calls{0};
   const auto dawdle = [&calls] {

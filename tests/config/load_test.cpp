@@ -74,12 +74,22 @@ std::string error_of(const override_list& overrides) {
   return error_of("data.paths = ['a']", overrides);
 }
 
-std::string quickstart_path() {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  return (root / "config" / "quickstart.toml").string();
+/// As error_of(), for the command line over a toy.
+std::string toy_error_of(const override_list& overrides) {
+  return error_of("data.kind = 'gaussian-mixtures'\nmodel.kind = 'mlp'", overrides);
 }
 
-/// A config whose every member is off its default, as far as one method can use them.
+/// The path of a file that comes with Rubato.
+std::string shipped(const std::string& name) {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  return (root / "config" / name).string();
+}
+
+std::string quickstart_path() {
+  return shipped("quickstart.toml");
+}
+
+/// Two configs of which at least one has a member off its default.
 override_list unusual_settings() {
   return {
       {"run.directory", "out \"of\" \\ here"},
@@ -88,6 +98,7 @@ override_list unusual_settings() {
       {"run.threads", "3"},
       {"run.local_steps", "12_345"},
       {"run.init", "start.safetensors"},
+      {"clock.mode", "wall"},
       {"model.layers", "2"},
       {"model.width", "96"},
       {"model.heads", "5"},
@@ -104,6 +115,8 @@ override_list unusual_settings() {
       {"workers.count", "3"},
       {"workers.seconds_per_step", "[0.1, 1, 1e-9]"},
       {"workers.jitter", "0.30000000000000004"},
+      {"workers.events", "['600 2 pause 60', \"1e3\\tall  slow-down 1.5\"]"},
+      {"workers.throttle", "true"},
       {"workers.threads_per_lane", "2"},
       {"inner.optimizer", "nesterov"},
       {"inner.lr", "1"},
@@ -112,6 +125,7 @@ override_list unusual_settings() {
       {"inner.momentum", "0.95"},
       {"inner.weight_decay", "0"},
       {"inner.clip", "1e5"},
+      {"inner.precision", "bf16"},
       {"outer.optimizer", "delayed-nesterov"},
       {"outer.lr", "0.05"},
       {"outer.momentum", "0.8"},
@@ -125,6 +139,28 @@ override_list unusual_settings() {
       {"evaluate.every_local_steps", "77"},
       {"evaluate.batches", "5"},
       {"evaluate.baselines", "false"},
+  };
+}
+
+override_list unusual_toy_settings() {
+  return {
+      {"model.kind", "mlp"},
+      {"data.kind", "gaussian-mixtures"},
+      {"data.dimension", "8"},
+      {"data.clusters", "6"},
+      {"data.classes", "3"},
+      {"data.noise", "0.25"},
+      {"data.points", "1000"},
+      {"data.shards", "2"},
+      {"workers.heterogeneity", "slight"},
+      {"inner.beta1", "0.8"},
+      {"inner.beta2", "0.9"},
+      {"inner.epsilon", "1e-6"},
+      {"outer.mode", "sync"},
+      {"outer.optimizer", "nesterov"},
+      {"quota.speeds", "measured"},
+      {"window.quorum", "2"},
+      {"evaluate.on", "training"},
   };
 }
 
@@ -261,6 +297,10 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
       {"[workers]\nseconds_per_step = [0.5, 'x']",
        "x.toml:2: workers.seconds_per_step = [0.5, \"x\"] must be a list of numbers, each from "
        "1e-09 to 1000 (seconds)"},
+      {"[workers]\nevents = '600 2 pause 60'",
+       "x.toml:2: workers.events = \"600 2 pause 60\" must be a list of strings"},
+      {"[workers]\nevents = ['600 2 pause 60', 600]",
+       "x.toml:2: workers.events = [\"600 2 pause 60\", 600] must be a list of strings"},
       {"[data]\npaths = 'a'",
        "x.toml:2: data.paths = \"a\" must be a list with a string or a list of strings for each "
        "shard, none of them empty"},
@@ -302,7 +342,9 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "\"delayed-nesterov\""},
       {"[outer]\nmode = 'Sync'",
        "x.toml:2: outer.mode = \"Sync\" must be one of \"sync\", \"async\""},
-      {"[clock]\nmode = 'wall'", "x.toml:2: clock.mode = \"wall\" must be \"virtual\""},
+      {"[clock]\nmode = 'real'",
+       "x.toml:2: clock.mode = \"real\" must be one of \"virtual\", \"wall\""},
+      {"[data]\ntokenizer = 'words'", "x.toml:2: data.tokenizer = \"words\" must be \"bytes\""},
       // Not used with the chosen method.
       {"[outer]\noptimizer = 'nesterov'\nbuffer = 4",
        "x.toml:3: outer.buffer = 4 is not used with outer.optimizer = \"nesterov\" (x.toml:2); it "
@@ -313,6 +355,23 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
       {"[workers]\nheterogeneity = 'none'\nseconds_per_step = [1, 1, 1, 1]",
        "x.toml:2: workers.heterogeneity = \"none\" is not used with workers.seconds_per_step = "
        "[1.0, 1.0, 1.0, 1.0] (x.toml:3); it needs workers.seconds_per_step = []"},
+      {"[data]\nkind = 'gaussian-mixtures'\npaths = ['a']",
+       "x.toml:3: data.paths = [\"a\"] is not used with data.kind = \"gaussian-mixtures\" "
+       "(x.toml:2); it needs data.kind = \"text\""},
+      {"[data]\nnoise = 1.0",
+       "x.toml:2: data.noise = 1.0 is not used with data.kind = \"text\" (the default); it needs "
+       "data.kind = \"gaussian-mixtures\""},
+      {"[clock]\nmode = 'wall'\n[workers]\njitter = 0.1",
+       "x.toml:4: workers.jitter = 0.1 is not used with clock.mode = \"wall\" (x.toml:2) and "
+       "workers.throttle = false (the default); it needs clock.mode = \"virtual\" or "
+       "workers.throttle = true"},
+      {"[clock]\nmode = 'wall'\n[workers]\nheterogeneity = 'none'",
+       "x.toml:4: workers.heterogeneity = \"none\" is not used with clock.mode = \"wall\" "
+       "(x.toml:2) and workers.throttle = false (the default); it needs clock.mode = \"virtual\" "
+       "or workers.throttle = true"},
+      {"[workers]\nthrottle = true",
+       "x.toml:2: workers.throttle = true is not used with clock.mode = \"virtual\" (the default); "
+       "it needs clock.mode = \"wall\""},
       // Not together.
       {"[run]\nseed = 1",
        "x.toml: data.paths = [] must name at least one shard, as in data.paths = "
@@ -390,18 +449,13 @@ TEST_CASE("contradicting settings are reported with the place of each") {
         "command line: outer.optimizer = \"delayed-nesterov\" takes updates one at a time, which "
         "outer.mode = \"sync\" does not; use \"nesterov\", what it stands for there "
         "(outer.optimizer by default)");
-  CHECK(
-      error_of({{"run.local_steps", "2000000"}, {"workers.seconds_per_step", "[1, 2, 3, 1000]"}}) ==
-      "command line: 2000000 steps at 1000 seconds a step are more than the 1000000000 seconds "
-      "that "
-      "a virtual clock may take; use fewer or shorter steps");
   CHECK(error_of({{"outer.buffer", "5"}, {"outer.activation", "0.25"}}) ==
         "command line: outer.activation = 0.25 is above 1/N = 0.2 (N = outer.buffer = 5)");
   CHECK(
       error_of("data.paths = ['a', 'b', 'c']",
                {{"data.shard_sampling", "fixed"}, {"workers.count", "2"}}) ==
       "command line, x.toml:1: data.shard_sampling = \"fixed\" with workers.count = 2 would never "
-      "train on the rest of the 3 shards in data.paths; use \"balanced\" or more workers");
+      "train on the rest of the 3 shards of data.paths; use \"balanced\" or more workers");
 }
 
 TEST_CASE("settings at the edge of a rule are allowed") {
@@ -415,8 +469,186 @@ TEST_CASE("settings at the edge of a rule are allowed") {
       {{"workers.seconds_per_step", "[]"}, {"workers.heterogeneity", "none"}},
       {{"quota.local_steps", "100"}, {"run.local_steps", "10"}},
       {{"data.shard_sampling", "fixed"}, {"workers.count", "1"}},
+      {{"run.local_steps", "1000000"}, {"workers.seconds_per_step", "[1, 2, 3, 1000]"}},
+      {{"run.local_steps", "1000000000"}},
+      {{"inner.precision", "bf16"}},
   };
   for (const auto& overrides : fine) CHECK(error_of(overrides) == "");
+
+  const std::vector<override_list> fine_toys = {
+      {{"data.clusters", "7"}, {"data.classes", "7"}},
+      {{"data.points", "32"}, {"data.shards", "1"}},
+      {{"data.points", "64"}, {"data.shards", "4"}, {"data.batch_size", "16"}},
+      {{"data.shard_sampling", "fixed"}, {"data.shards", "4"}},
+  };
+  for (const auto& overrides : fine_toys) CHECK(toy_error_of(overrides) == "");
+}
+
+TEST_CASE("a toy must have equally many points in each cluster and a batch for each shard") {
+  CHECK(toy_error_of({{"data.clusters", "33"}}) ==
+        "command line: data.clusters = 33 is not a multiple of data.classes = 4 (data.classes by "
+        "default)");
+  CHECK(toy_error_of({{"data.points", "31"}, {"data.shards", "1"}, {"data.batch_size", "1"}}) ==
+        "command line: data.points = 31 must be enough for equally many in each of the 32 "
+        "clusters and a batch of 1 in each of the 1 shards (data.clusters by default)");
+  CHECK(toy_error_of({{"data.points", "95"}, {"data.shards", "5"}}) != "");  // 64 are usable
+  CHECK(toy_error_of({{"data.points", "96"}, {"data.shards", "5"}}) == "");
+  CHECK(toy_error_of({{"data.points", "63"}}).find("a batch of 16 in each of the 4 shards") !=
+        std::string::npos);
+  CHECK(toy_error_of({{"data.shard_sampling", "fixed"}, {"workers.count", "3"}}) ==
+        "command line: data.shard_sampling = \"fixed\" with workers.count = 3 would never train on "
+        "the rest of the 4 shards of data.shards; use \"balanced\" or more workers (data.shards by "
+        "default)");
+}
+
+TEST_CASE("a model is for one kind of data") {
+  CHECK(error_of({{"model.kind", "mlp"}}) ==
+        "command line: model.kind = \"mlp\" cannot learn from data.kind = \"text\"; it takes "
+        "\"gaussian-mixtures\" (data.kind by default)");
+  CHECK(error_of("data.kind = 'gaussian-mixtures'") ==
+        "x.toml:1: model.kind = \"transformer\" cannot learn from data.kind = "
+        "\"gaussian-mixtures\"; it takes \"text\" (model.kind by default)");
+}
+
+TEST_CASE("a run that takes longer than the clock can count is refused") {
+  const std::string end =
+      " seconds a step is more than the 1000000000 seconds that a run may take; use fewer or "
+      "shorter steps";
+  const auto too_long = [](override_list overrides, const std::string& events = "") {
+    if (!events.empty()) overrides.emplace_back("workers.events", events);
+    return error_of(overrides);
+  };
+  const override_list slow = {{"run.local_steps", "1000000"},
+                              {"workers.seconds_per_step", "[1, 2, 3, 100]"}};
+  CHECK(
+      too_long({{"run.local_steps", "2000000"}, {"workers.seconds_per_step", "[1, 2, 3, 1e3]"}}) ==
+      "command line: run.local_steps = 2000000 at up to 1000" + end);
+  CHECK(too_long({{"run.local_steps", "10"},
+                  {"quota.local_steps", "1000000"},
+                  {"workers.seconds_per_step", "[1, 2, 3, 1e3]"}}) == "");
+  // Events that slow workers down for good.
+  CHECK(too_long(slow) == "");
+  CHECK(too_long(slow, "['5 3 slow-down 9.9']") == "");
+  CHECK(too_long(slow, "['5 3 slow-down 11']") ==
+        "command line: run.local_steps = 1000000 at up to 1100" + end);
+  CHECK(too_long(slow, "['5 all slow-down 5', '9 2-3 slow-down 4']") ==
+        "command line: run.local_steps = 1000000 at up to 2000" + end);
+  CHECK(too_long(slow, "['5 0-1 slow-down 5', '9 2-3 slow-down 4']") == "");
+  CHECK(too_long({{"run.local_steps", "1000001"}}, "['5 0 pace 1000']") ==
+        "command line: run.local_steps = 1000001 at up to 1000" + end +
+            " (workers.heterogeneity by default)");
+  CHECK(too_long({{"run.local_steps", "1000000"}}, "['5 0 pace 1000']") == "");
+  // A slow-down that ends can only make a round too long, together with others at the time.
+  CHECK(too_long(slow, "['5 all slow-down 1000 5']") == "");
+  const override_list rounds = {{"workers.seconds_per_step", "[1, 2, 3, 10]"},
+                                {"quota.local_steps", "1000"}};
+  CHECK(too_long(rounds, "['5 0-2 slow-down 1000 5', '6 2-3 slow-down 200 5']") ==
+        "command line: quota.local_steps = 1000 at up to 2e+06" + end);
+  CHECK(too_long(rounds, "['5 0-2 slow-down 1000 5', '10 2-3 slow-down 200 5']") == "");
+  CHECK(too_long(rounds, "['5 0-1 slow-down 1000 5', '6 2-3 slow-down 200 5']") == "");
+  CHECK(too_long(rounds, "['5 3 slow-down 1000', '6 3 slow-down 200', '6 3 slow-down 0.001']") !=
+        "");
+  // As fast as it can, a worker has no pace.
+  CHECK(too_long({{"run.local_steps", "1000000000"}, {"clock.mode", "wall"}}, "['5 0 leave']") ==
+        "");
+}
+
+// -- the clock and the workers ------------------------------------------------------------------
+
+TEST_CASE("on the wall clock, simulated paces and links are the throttle's alone") {
+  const std::vector<std::pair<std::string, std::string>> paced = {
+      {"workers.heterogeneity", "none"},   {"workers.seconds_per_step", "[1, 1, 1, 1]"},
+      {"workers.jitter", "0.1"},           {"network.latency_seconds", "[0.1]"},
+      {"network.bandwidth_mbit", "[100]"},
+  };
+  for (const auto& setting : paced) {
+    const auto& key = setting.first;
+    CAPTURE(key);
+    const override_list wall = {{"clock.mode", "wall"}, setting};
+    CHECK(error_of(wall).rfind("command line: " + key + " = ", 0) == 0);
+    CHECK(error_of(wall).find("is not used with clock.mode = \"wall\" (command line) and "
+                              "workers.throttle = false (the default); it needs ") !=
+          std::string::npos);
+    auto throttled = wall;
+    throttled.emplace_back("workers.throttle", "true");
+    CHECK(error_of(throttled) == "");
+    CHECK(error_of({{"clock.mode", "virtual"}, setting}) == "");
+  }
+}
+
+TEST_CASE("a file for the virtual clock runs on the wall clock, with a note for each pace it has") {
+  const std::string text =
+      "data.paths = ['a']\n[workers]\nheterogeneity = 'none'\njitter = 0.5\n[network]\n"
+      "latency_seconds = [0.1]\n";
+  std::vector<std::string> notes;
+  const temporary_folder folder;
+  const auto path = folder.write(text);
+  const auto c = load_config(path, {{"clock.mode", "wall"}}, &notes);
+  CHECK(c.workers.jitter == 0.0);
+  CHECK(c.network.latency_seconds.empty());
+  REQUIRE(notes.size() == 3);
+  CHECK(without(notes[1], folder.prefix()) ==
+        "workers.jitter = 0.5 from x.toml:4 is not used with clock.mode = \"wall\" (command line) "
+        "and workers.throttle = false (the default)");
+
+  notes.clear();
+  const auto throttled =
+      load_config(path, {{"clock.mode", "wall"}, {"workers.throttle", "true"}}, &notes);
+  CHECK(throttled.workers.jitter == 0.5);
+  CHECK(notes.empty());
+
+  const temporary_folder other;
+  const auto back =
+      load_config(other.write("clock.mode = 'wall'\nworkers.throttle = true\nworkers.jitter = 0.5\n"
+                              "data.paths = ['a']"),
+                  {{"clock.mode", "virtual"}}, &notes);
+  CHECK(back.workers.jitter == 0.5);
+  CHECK_FALSE(back.workers.throttle);
+  CHECK(notes.size() == 1);
+}
+
+TEST_CASE("given speeds need workers that keep to them") {
+  CHECK(error_of({{"quota.speeds", "given"}}) == "");
+  CHECK(error_of({{"quota.speeds", "given"}, {"clock.mode", "wall"}}) ==
+        "command line: quota.speeds = \"given\" is of no use with clock.mode = \"wall\", where "
+        "workers are as fast as the machine is; use \"measured\", or workers.throttle = true to "
+        "keep to the given paces (workers.throttle by default)");
+  const auto loaded = [](const override_list& overrides) {
+    return load("data.paths = ['a']", overrides);
+  };
+  CHECK(loaded({{"quota.speeds", "given"}, {"clock.mode", "wall"}, {"workers.throttle", "true"}})
+            .speeds_given());
+  CHECK(loaded({}).speeds_given());
+  CHECK_FALSE(loaded({{"clock.mode", "wall"}}).speeds_given());
+  CHECK_FALSE(loaded({{"clock.mode", "wall"}, {"workers.throttle", "true"}}).speeds_given());
+  CHECK_FALSE(loaded({{"quota.speeds", "measured"}}).speeds_given());
+}
+
+TEST_CASE("an event of workers.events that cannot be is reported with the entry") {
+  CHECK(error_of({{"workers.events", "['600 2 pause 60', '600 4 leave']"}}) ==
+        "command line: workers.events has an entry \"600 4 leave\": \"4\" is no worker of this "
+        "run: a number from 0 to 3, a range as in 0-3, or all is wanted");
+  CHECK(error_of("data.paths = ['a']\nworkers.events = ['600 2 nap']") ==
+        "x.toml:2: workers.events has an entry \"600 2 nap\": \"nap\" is not known; it is pace, "
+        "slow-down, pause or leave");
+  CHECK(error_of({{"workers.events", "['600 4 leave']"}, {"workers.count", "5"}}) == "");
+}
+
+TEST_CASE("where workers are as fast as they can, they can only leave") {
+  for (const std::string event :
+       {"600 2 pace 1.5", "600 2 slow-down 2", "600 2 slow-down 2 60", "600 2 pause 60"}) {
+    CAPTURE(event);
+    const override_list wall = {{"clock.mode", "wall"}, {"workers.events", "['" + event + "']"}};
+    CHECK(error_of(wall) ==
+          "command line: workers.events has an entry \"" + event +
+              "\", but on the wall clock a worker's pace can only be changed with "
+              "workers.throttle = true (workers.throttle by default)");
+    auto throttled = wall;
+    throttled.emplace_back("workers.throttle", "true");
+    CHECK(error_of(throttled) == "");
+  }
+  CHECK(error_of({{"clock.mode", "wall"},
+                  {"workers.events", "['600 2 leave', '60 all leave 10']"}}) == "");
 }
 
 TEST_CASE("an explicit key that the method does not use is refused, its default is not") {
@@ -435,15 +667,39 @@ TEST_CASE("an explicit key that the method does not use is refused, its default 
       {{{"outer.mode", "sync"}, {"outer.optimizer", "sgd"}}, "window.grace_seconds", "1"},
       {{{"outer.mode", "async"}}, "window.quorum", "1"},
       {{{"quota.policy", "fixed"}}, "quota.speeds", "given"},
+      {{{"clock.mode", "virtual"}}, "workers.throttle", "false"},
+      {{{"data.kind", "text"}}, "data.dimension", "512"},
+      {{{"data.kind", "text"}}, "data.clusters", "32"},
+      {{{"data.kind", "text"}}, "data.classes", "4"},
+      {{{"data.kind", "text"}}, "data.noise", "0.5"},
+      {{{"data.kind", "text"}}, "data.points", "128000"},
+      {{{"data.kind", "text"}}, "data.shards", "4"},
+      {{{"data.kind", "text"}}, "evaluate.on", "held-out"},
   };
-  for (const auto& [method, key, value] : table) {
-    CHECK(error_of(method) == "");
+  const auto check = [](const std::string& file, const override_list& method,
+                        const std::string& key, const std::string& value) {
+    CAPTURE(key);
+    CHECK(error_of(file, method) == "");
     auto with_key = method;
     with_key.emplace_back(key, value);
-    const auto start = "command line: " + key + " = ";
-    CHECK(error_of(with_key).rfind(start, 0) == 0);
-    CHECK(error_of(with_key).find(" is not used with " + method[0].first) != std::string::npos);
+    const auto error = error_of(file, with_key);
+    CHECK(error.rfind("command line: " + key + " = ", 0) == 0);
+    CHECK(error.find(" is not used with " + method[0].first) != std::string::npos);
+  };
+  for (const auto& [method, key, value] : table) check("data.paths = ['a']", method, key, value);
+
+  const override_list toy = {{"data.kind", "gaussian-mixtures"}, {"model.kind", "mlp"}};
+  for (const std::pair<std::string, std::string> text_key :
+       {std::pair("data.paths", "['a']"), std::pair("data.tokenizer", "bytes"),
+        std::pair("data.held_out", "0.05"), std::pair("data.deduplicate", "true"),
+        std::pair("evaluate.baselines", "true")}) {
+    check("", toy, text_key.first, text_key.second);
   }
+  const override_list mlp = {{"model.kind", "mlp"}, {"data.kind", "gaussian-mixtures"}};
+  for (const std::string key : {"layers", "heads", "head_size", "feed_forward"}) {
+    check("", mlp, "model." + key, "4");
+  }
+  check("", mlp, "model.sequence_length", "4");
 }
 
 TEST_CASE("a key of the file that the command line put out of use is dropped, with a note") {
@@ -484,23 +740,29 @@ TEST_CASE("a dropped key takes no part in contradictions") {
 // -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
-  const auto original = load_config("", unusual_settings());
-  const auto text = to_toml(original);
-  const auto again = load(text);
-  CHECK(equal(again, original));
-  CHECK(to_toml(again) == text);
+  for (const auto& settings : {unusual_settings(), unusual_toy_settings()}) {
+    const auto original = load_config("", settings);
+    const auto text = to_toml(original);
+    const auto again = load(text);
+    CHECK(equal(again, original));
+    CHECK(to_toml(again) == text);
+  }
+  const auto again = load(to_toml(load_config("", unusual_settings())));
   CHECK(again.workers.jitter == 0.30000000000000004);
   CHECK(again.inner.final_lr == 1e-300);
   CHECK(again.run.directory == "out \"of\" \\ here");
   CHECK(again.run.name == "fünf\tlines\x7f");
+  CHECK(again.workers.events ==
+        std::vector<std::string>{"600 2 pause 60", "1e3\tall  slow-down 1.5"});
 }
 
-TEST_CASE("the unusual settings leave no key at its default but those out of use or of choice") {
-  const auto c = load_config("", unusual_settings());
+TEST_CASE("the unusual settings leave no key at its default but those without a choice") {
+  const auto text = load_config("", unusual_settings());
+  const auto toy = load_config("", unusual_toy_settings());
   for (const auto& spec : keys()) {
-    const bool free = in_use(spec, c) && spec.choices.size() != 1 && spec.name != "outer.mode" &&
-                      spec.name != "outer.optimizer";
-    CHECK_MESSAGE((spec.member.get(c) != spec.default_value()) == free, spec.name);
+    const auto normal = spec.default_value();
+    const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal;
+    CHECK_MESSAGE(unusual == (spec.choices.size() != 1), spec.name);
   }
 }
 
@@ -536,6 +798,30 @@ TEST_CASE("the quickstart is a valid config, and its synchronous variant too") {
   CHECK(notes[0].rfind("outer.buffer = 4 from ", 0) == 0);
 }
 
+TEST_CASE("the quickstart is valid on the wall clock too, with and without its paces") {
+  std::vector<std::string> notes;
+  const auto fast = load_config(quickstart_path(), {{"clock.mode", "wall"}}, &notes);
+  CHECK_FALSE(fast.paced());
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].rfind("workers.heterogeneity = \"very\" from ", 0) == 0);
+  CHECK(to_toml(fast).find("heterogeneity") == std::string::npos);
+
+  notes.clear();
+  const auto paced = load_config(quickstart_path(),
+                                 {{"clock.mode", "wall"}, {"workers.throttle", "true"}}, &notes);
+  CHECK(paced.paced());
+  CHECK(paced.workers.heterogeneity == "very");
+  CHECK(notes.empty());
+}
+
+TEST_CASE("the toy is a valid config, on either clock") {
+  for (const override_list& overrides : std::vector<override_list>{{}, {{"clock.mode", "wall"}}}) {
+    const auto c = load_config(shipped("toy.toml"), overrides);
+    CHECK(c.data.kind == "gaussian-mixtures");
+    CHECK(c.model.kind == "mlp");
+  }
+}
+
 // -- the schema ---------------------------------------------------------------------------------
 
 TEST_CASE("every key has its own name and its own member, a help text and a default in range") {
@@ -559,32 +845,76 @@ TEST_CASE("every key has its own name and its own member, a help text and a defa
   CHECK(key_names().front() == "run.directory");
 
   // Setting one key changes that one alone.
-  const auto c = load_config("", unusual_settings());
-  for (const auto& spec : keys()) {
-    auto changed = config{};
-    spec.member.set(changed, spec.member.get(c));
-    for (const auto& other : keys()) {
-      const auto& expected = other.name == spec.name ? spec.member.get(c) : other.default_value();
-      CHECK_MESSAGE(other.member.get(changed) == expected, spec.name);
+  for (const auto& settings : {unusual_settings(), unusual_toy_settings()}) {
+    const auto c = load_config("", settings);
+    for (const auto& spec : keys()) {
+      auto changed = config{};
+      spec.member.set(changed, spec.member.get(c));
+      for (const auto& other : keys()) {
+        const auto& expected = other.name == spec.name ? spec.member.get(c) : other.default_value();
+        CHECK_MESSAGE(other.member.get(changed) == expected, spec.name);
+      }
     }
   }
 }
 
-TEST_CASE("a condition names a key that is always used, and values that it allows") {
+TEST_CASE("a condition names keys that exist and values that they allow") {
   for (const auto& spec : keys()) {
-    if (spec.used_when.key.empty()) continue;
     CAPTURE(spec.name);
-    const auto* deciding = find_key(spec.used_when.key);
-    REQUIRE(deciding != nullptr);
-    CHECK(deciding->used_when.key.empty());
-    for (const auto value : spec.used_when.values) {
-      if (deciding->choices.empty()) {
-        CHECK(to_text(deciding->default_value()) == value);
-      } else {
-        CHECK(allows(*deciding, key_value(std::string(value))));
+    for (const auto& clause : spec.used_when) {
+      CHECK_FALSE(clause.empty());
+      for (const auto& test : clause) {
+        const auto* deciding = find_key(test.key);
+        REQUIRE(deciding != nullptr);
+        CHECK_FALSE(test.values.empty());
+        for (const auto value : test.values) {
+          if (std::holds_alternative<bool>(deciding->default_value())) {
+            CHECK((value == "true" || value == "false"));
+          } else if (deciding->choices.empty()) {
+            CHECK(to_text(deciding->default_value()) == value);
+          } else {
+            CHECK(allows(*deciding, key_value(std::string(value))));
+          }
+        }
       }
     }
   }
+}
+
+TEST_CASE("whether a key is used never depends on the key itself, through however many others") {
+  const auto reaches = [](const auto& self, const key_spec& from, std::string_view name,
+                          std::size_t steps) -> bool {
+    if (steps > keys().size()) return true;
+    for (const auto& clause : from.used_when) {
+      for (const auto& test : clause) {
+        if (test.key == name || self(self, *find_key(test.key), name, steps + 1)) return true;
+      }
+    }
+    return false;
+  };
+  for (const auto& spec : keys()) {
+    CHECK_MESSAGE(!reaches(reaches, spec, spec.name, 0), spec.name);
+  }
+  // The chain that there is.
+  CHECK(reaches(reaches, *find_key("workers.heterogeneity"), "workers.throttle", 0));
+  CHECK(reaches(reaches, *find_key("workers.seconds_per_step"), "clock.mode", 0));
+}
+
+TEST_CASE("a key with several conditions is used only while all of them hold") {
+  const auto& spec = *find_key("workers.heterogeneity");
+  auto c = config{};
+  CHECK(in_use(spec, c));
+  CHECK(failing_clause(spec, c) == nullptr);
+  c.workers.seconds_per_step = {1.0};
+  CHECK_FALSE(in_use(spec, c));
+  CHECK(failing_clause(spec, c) == &spec.used_when[0]);
+  c.workers.seconds_per_step.clear();
+  c.clock.mode = "wall";
+  CHECK(failing_clause(spec, c) == &spec.used_when[1]);
+  c.workers.throttle = true;
+  CHECK(in_use(spec, c));
+  CHECK(to_text(spec.used_when) ==
+        "workers.seconds_per_step = [], and clock.mode = \"virtual\" or workers.throttle = true");
 }
 
 TEST_CASE("the defaults contradict each other only in lacking data") {

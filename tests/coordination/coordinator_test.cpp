@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-#include "coordination/virtual_clock.hpp"
+#include "coordination/event_queue.hpp"
 
 using namespace rubato;
 using namespace std::chrono_literals;
@@ -35,6 +35,7 @@ config base_config() {
 /// Plays server, worker and clock: keeps all actions by kind and answers assignments on request.
 struct play {
   explicit play(const config& c, coordinator::setting s = facts()) : core(c, std::move(s)) {
+    clock.plan(core.changes());
     for (worker_id w = 0; w < c.workers.count; ++w) note(core.worker_joined(0s, w));
     tick(0s);
   }
@@ -49,6 +50,7 @@ struct play {
         applied.push_back(*x);
       } else if (const auto* x = std::get_if<settle_action>(&a)) {
         settled.push_back(x->record);
+        clock.cancel(x->record.work.id);
       } else if (const auto* x = std::get_if<evaluate_action>(&a)) {
         evaluated.push_back({x->version, core.local_steps()});
       } else if (std::holds_alternative<finish_action>(a)) {
@@ -78,8 +80,10 @@ struct play {
       const auto event = clock.next();
       if (!event || event->time > limit) return;
       clock.take();
-      if (event->arrival) {
-        arrive(event->time, event->arrival->worker);
+      if (const auto* round = std::get_if<update_id>(&event->what)) {
+        arrive(event->time, round->worker);
+      } else if (const auto* change = std::get_if<worker_change>(&event->what)) {
+        note(core.worker_changed(event->time, *change));
       } else {
         tick(event->time);
       }
@@ -93,7 +97,7 @@ struct play {
   }
 
   coordinator core;
-  virtual_clock clock;
+  event_queue clock;
   std::vector<assignment> assigned;
   std::map<worker_id, assignment> latest;
   std::vector<apply_action> applied;
@@ -441,4 +445,76 @@ TEST_CASE("a fixed binding gives worker i shard i") {
   play p(c, facts(3));
   p.run(100s);
   for (const auto& work : p.assigned) CHECK(work.shard == work.id.worker % 3);
+}
+
+TEST_CASE("given quotas follow the paces that workers.events changes") {
+  auto c = base_config();
+  c.workers.count = 2;
+  c.workers.seconds_per_step = {1.0, 2.0};
+  c.workers.events = {"15 1 pace 0.5", "100 1 pause 60"};
+  c.quota.policy = "dylu";
+  play p(c);
+  p.run(14s);
+  CHECK(p.core.quota(0) == 10);
+  CHECK(p.core.quota(1) == 5);
+  p.run(99s);
+  CHECK(p.core.quota(0) == 5);
+  CHECK(p.core.quota(1) == 10);
+  CHECK(p.core.pace(1, 99s) == 0.5);
+  p.run(120s);  // who pauses keeps the quota of its pace
+  CHECK(p.core.quota(1) == 10);
+  CHECK(p.core.pace(1, 120s) == 0.0);
+}
+
+TEST_CASE("measured quotas follow a pace that changes, within a few rounds") {
+  auto c = base_config();
+  c.workers.count = 2;
+  c.workers.seconds_per_step = {1.0, 1.0};
+  c.workers.events = {"100 1 slow-down 5"};
+  c.quota.policy = "dylu";
+  c.quota.speeds = "measured";
+  play p(c);
+  p.run(99s);
+  CHECK(p.core.quota(1) == 10);
+  p.run(400s);
+  CHECK(p.core.quota(0) == 10);
+  CHECK(p.core.quota(1) == 2);
+}
+
+TEST_CASE("a worker that leaves loses its round and comes back with a new incarnation") {
+  auto c = base_config();
+  c.workers.heterogeneity = "none";  // rounds of 7.5 s
+  c.workers.events = {"10 2 leave 20"};
+  play p(c);
+  p.run(9s);
+  const auto old_round = p.latest.at(2);
+  CHECK(old_round.id == update_id{2, 1, 1});
+  p.run(29s);
+  CHECK(p.core.quota(2) == 0);
+  CHECK(p.core.count(fate::abandoned) == 1);
+  CHECK_FALSE(p.core.awaits(old_round.id));
+  p.run(31s);
+  CHECK(p.latest.at(2).id.incarnation == 2);
+  CHECK(p.latest.at(2).assigned_at == 30s);
+  p.settled.clear();
+  p.note(p.core.update_arrived(31s, p.answer(old_round)));
+  CHECK(p.fates() == std::vector<fate>{fate::stale_incarnation});
+  const auto applied = p.core.count(fate::applied);
+  p.run(38s);
+  CHECK(p.core.count(fate::applied) == applied + 4);
+}
+
+TEST_CASE("without any workers there is nothing to wait for, until one comes back") {
+  auto c = base_config();
+  c.workers.events = {"10 all leave", "20 1 pace 1"};
+  play p(c);
+  p.run();
+  CHECK(p.core.stranded());
+  CHECK_FALSE(p.clock.next().has_value());
+
+  c.workers.events = {"10 all leave 5"};
+  play q(c);
+  q.run(100s);
+  CHECK_FALSE(q.core.stranded());
+  CHECK(q.core.version() > 4);
 }

@@ -11,12 +11,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-config::quota_section dylu(std::int64_t local_steps, const char* speeds = "given") {
-  config::quota_section quota;
-  quota.policy = "dylu";
-  quota.local_steps = local_steps;
-  quota.speeds = speeds;
-  return quota;
+config dylu(std::int64_t local_steps, const char* speeds = "given") {
+  config c;
+  c.quota.policy = "dylu";
+  c.quota.local_steps = local_steps;
+  c.quota.speeds = speeds;
+  return c;
 }
 
 std::vector<std::uint32_t> quotas(const quota_policy& policy, worker_id workers) {
@@ -25,11 +25,10 @@ std::vector<std::uint32_t> quotas(const quota_policy& policy, worker_id workers)
   return result;
 }
 
-quota_policy with_very_different_workers(const config::quota_section& section) {
-  config c;
+quota_policy with_very_different_workers(const config& c) {
   const tempo paces(c);
-  quota_policy policy(section);
-  for (worker_id w = 0; w < 4; ++w) policy.add(w, paces.pace(w));
+  quota_policy policy(c);
+  for (worker_id w = 0; w < 4; ++w) policy.add(w, paces.pace(w, 0s));
   return policy;
 }
 
@@ -43,11 +42,10 @@ TEST_CASE("DyLU gives steps in proportion to speed (Eq 6, the values of the toy'
 }
 
 TEST_CASE("a fixed quota is the same for all") {
-  config::quota_section quota;
-  quota.policy = "fixed";
-  quota.local_steps = 17;
-  CHECK(quotas(with_very_different_workers(quota), 4) ==
-        std::vector<std::uint32_t>{17, 17, 17, 17});
+  config c;
+  c.quota.policy = "fixed";
+  c.quota.local_steps = 17;
+  CHECK(quotas(with_very_different_workers(c), 4) == std::vector<std::uint32_t>{17, 17, 17, 17});
 }
 
 TEST_CASE("a quota is at least one step, however slow the worker") {
@@ -102,4 +100,32 @@ TEST_CASE("the fastest worker always gets H steps, whatever its measured pace ro
     policy.observe(0, 3, run_time(nanoseconds));
     CHECK(policy.steps(0) == 50);
   }
+}
+
+TEST_CASE("a given pace that changes counts at once, for a worker that takes part") {
+  quota_policy policy(dylu(50));
+  policy.add(0, 1s);
+  policy.add(1, 2s);
+  policy.change(1, 4s);
+  CHECK(policy.steps(1) == 12);
+  policy.change(0, 8s);
+  CHECK(quotas(policy, 2) == std::vector<std::uint32_t>{25, 50});
+  policy.remove(1);
+  policy.change(1, 1ms);
+  CHECK(policy.steps(0) == 50);
+}
+
+TEST_CASE(
+    "speeds are given on the virtual clock and measured on the wall clock, unless asked for") {
+  config c = dylu(50, "auto");
+  const auto first_quota = [&c] {
+    quota_policy policy(c);
+    policy.add(0, 1s);
+    return policy.steps(0);
+  };
+  CHECK(first_quota() == 50);
+  c.clock.mode = "wall";
+  CHECK(first_quota() == 5);
+  c.quota.speeds = "given";
+  CHECK(first_quota() == 50);
 }

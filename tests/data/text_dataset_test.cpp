@@ -87,7 +87,7 @@ void check_same_shards(const text_dataset& a, const text_dataset& b) {
   for (std::size_t shard = 0; shard < a.shards(); ++shard) {
     CHECK(a.training_text(shard) == b.training_text(shard));
     CHECK(same(a.held_out(shard), b.held_out(shard)));
-    CHECK(a.info(shard).held_out_bytes == b.info(shard).held_out_bytes);
+    CHECK(a.info(shard).held_out_size == b.info(shard).held_out_size);
   }
 }
 
@@ -117,9 +117,9 @@ TEST_CASE("whole files are held out, and the share of bytes is kept") {
   const auto info = data.info(0);
   CHECK(info.files == 40);
   CHECK(info.duplicates == 0);
-  CHECK(info.training_bytes == trained_on);
-  CHECK(info.training_bytes == training.size());
-  CHECK(info.held_out_bytes == held_out.size());
+  CHECK(info.training_size == trained_on);
+  CHECK(info.training_size == training.size());
+  CHECK(info.held_out_size == held_out.size());
   CHECK(data.shard_size(0) == training.size());
   const auto total = static_cast<double>(trained_on + held_out.size());
   CHECK(static_cast<double>(held_out.size()) / total == Approx(0.2).epsilon(0.05));
@@ -135,10 +135,10 @@ TEST_CASE("at least one file is held out and one is not, whatever the share") {
     auto c = small_config({{folder.string()}});
     c.data.held_out = share;
     const text_dataset data(c);
-    CHECK(data.info(0).training_bytes + data.info(0).held_out_bytes == 5102);
-    CHECK(data.info(0).training_bytes >= 101);
-    CHECK(data.info(0).held_out_bytes >= 101);
-    if (share < 0.5) CHECK(data.info(0).held_out_bytes == 101);
+    CHECK(data.info(0).training_size + data.info(0).held_out_size == 5102);
+    CHECK(data.info(0).training_size >= 101);
+    CHECK(data.info(0).held_out_size >= 101);
+    if (share < 0.5) CHECK(data.info(0).held_out_size == 101);
   }
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("near-duplicates are left out within and across shards before the spli
   keep_all.data.deduplicate = false;
   const text_dataset everything(keep_all);
   CHECK(everything.info(0).duplicates == 0);
-  CHECK(everything.info(0).training_bytes + everything.info(0).held_out_bytes ==
+  CHECK(everything.info(0).training_size + everything.info(0).held_out_size ==
         24 * 2001 + 4 * 1001);
 }
 
@@ -193,7 +193,7 @@ TEST_CASE("a file that two shards name stays in the first") {
   CHECK(data.info(0).duplicates == 0);
   CHECK(data.info(1).files == 6);
   CHECK(data.info(1).duplicates == 3);
-  CHECK(data.info(1).training_bytes + data.info(1).held_out_bytes == 3 * 601);
+  CHECK(data.info(1).training_size + data.info(1).held_out_size == 3 * 601);
 }
 
 TEST_CASE("shards depend on the contents of files, not on names, places or order") {
@@ -357,7 +357,8 @@ TEST_CASE("tokens are bytes, and a zero byte marks the end of a file") {
   auto c = small_config({{folder.string()}});
   c.data.held_out = 0.01;
   const text_dataset data(c);
-  CHECK(data.vocabulary() == 256);
+  CHECK(data.shape().features == 0);
+  CHECK(data.shape().classes == 256);
   CHECK(data.bytes_per_token() == 1.0);
   CHECK(data.training_text(0).back() == '\0');
   std::set<std::int32_t> tokens;
@@ -461,6 +462,7 @@ TEST_CASE("data.kind chooses the data set") {
   CHECK(rubato::make_dataset(c)->shards() == 1);
   c.data.kind = "images";
   CHECK_THROWS_WITH_AS(rubato::make_dataset(c),
-                       "data.kind = \"images\" is not a kind of data set; allowed: \"text\"",
+                       "data.kind = \"images\" is not a kind of data set; allowed: \"text\", "
+                       "\"gaussian-mixtures\"",
                        rubato::usage_error);
 }

@@ -25,6 +25,9 @@ namespace {
 
 constexpr std::int64_t vocabulary = 11;
 
+/// Of a data set of tokens.
+const data_shape text{0, vocabulary};
+
 config tiny() {
   config c;
   c.model.layers = 2;
@@ -212,7 +215,7 @@ gradient_result compute(learner& model, const batch& b) {
 
 TEST_CASE("loss and hits are those of a plain double-precision transformer") {
   for (const config& c : {tiny(), tiny_with_own_sizes()}) {
-    const auto model = make_learner_factory(c, vocabulary)();
+    const auto model = make_learner_factory(c, text)();
     randomize(*model);
     const reference oracle(c, *model);
     for (const std::int64_t length : {8, 5, 1}) {
@@ -229,7 +232,7 @@ TEST_CASE("loss and hits are those of a plain double-precision transformer") {
 
 TEST_CASE("the gradient of every tensor is the slope of the loss, and lies in the flat buffer") {
   for (const config& c : {tiny(), tiny_with_own_sizes()}) {
-    const auto model = make_learner_factory(c, vocabulary)();
+    const auto model = make_learner_factory(c, text)();
     randomize(*model);
     const auto b = random_batch(3, 8);
     model->compute_gradient(b);
@@ -262,7 +265,7 @@ TEST_CASE("the gradient of every tensor is the slope of the loss, and lies in th
 
 TEST_CASE(
     "the probabilities of all continuations of a text add up to one: no token is seen early") {
-  const auto model = make_learner_factory(tiny(), vocabulary)();
+  const auto model = make_learner_factory(tiny(), text)();
   randomize(*model);
   auto longer = random_batch(1, 8);
   auto shorter = longer;
@@ -283,7 +286,7 @@ TEST_CASE(
 
 TEST_CASE("the same parameters and batch give the same bits, in any learner and thread") {
   const auto c = tiny();
-  const auto factory = make_learner_factory(c, vocabulary);
+  const auto factory = make_learner_factory(c, text);
   const auto b = random_batch(4, 8);
   const auto first = factory();
   randomize(*first);
@@ -305,7 +308,7 @@ TEST_CASE("the same parameters and batch give the same bits, in any learner and 
 }
 
 TEST_CASE("padding of the gradient stays zero") {
-  const auto model = make_learner_factory(tiny_with_own_sizes(), vocabulary)();
+  const auto model = make_learner_factory(tiny_with_own_sizes(), text)();
   randomize(*model);
   model->compute_gradient(random_batch(3, 8));
   std::vector<float> rest(model->gradient().begin(), model->gradient().end());
@@ -318,7 +321,7 @@ TEST_CASE("padding of the gradient stays zero") {
 
 TEST_CASE("initial parameters follow the seed, are the same everywhere, and predict nothing") {
   auto c = tiny();
-  const auto model = make_learner_factory(c, vocabulary)();
+  const auto model = make_learner_factory(c, text)();
   const auto hash = [&] { return parameters_sha256(model->layout(), model->parameters()); };
   randomize(*model);
   initialize_parameters(c, *model);
@@ -337,7 +340,7 @@ TEST_CASE("initial matrices have GPT-2's deviations, scaled to the width") {
   auto c = tiny();
   c.model.width = 192;
   const double inside = 0.02 * 2.0;  // a quarter of GPT-2's width
-  const auto model = make_learner_factory(c, vocabulary)();
+  const auto model = make_learner_factory(c, text)();
   initialize_parameters(c, *model);
   for (const tensor_entry& tensor : model->layout().tensors()) {
     CAPTURE(tensor.name);
@@ -364,7 +367,7 @@ TEST_CASE("initial matrices have GPT-2's deviations, scaled to the width") {
 
 TEST_CASE("an optimizer on the flat buffers learns a batch by heart") {
   const auto c = tiny();
-  const auto model = make_learner_factory(c, vocabulary)();
+  const auto model = make_learner_factory(c, text)();
   initialize_parameters(c, *model);
   const auto optimizer = make_inner_optimizer(c.inner);
   inner_state state;
@@ -378,7 +381,7 @@ TEST_CASE("an optimizer on the flat buffers learns a batch by heart") {
 }
 
 TEST_CASE("a batch that does not fit the model is refused") {
-  const auto model = make_learner_factory(tiny(), vocabulary)();
+  const auto model = make_learner_factory(tiny(), text)();
   auto b = random_batch(2, 8);
   b.tokens[3] = vocabulary;
   CHECK_THROWS_WITH_AS(model->compute_gradient(b),
@@ -395,17 +398,17 @@ TEST_CASE("a batch that does not fit the model is refused") {
 TEST_CASE("model options that do not fit together are refused before anything is built") {
   auto c = tiny();
   c.model.heads = 3;
-  CHECK_THROWS_WITH_AS(make_learner_factory(c, vocabulary),
+  CHECK_THROWS_WITH_AS(make_learner_factory(c, text),
                        "model.heads = 3 does not divide model.width = 16; change one of them or "
                        "set model.head_size",
                        usage_error);
   c.model.head_size = 4;
-  CHECK_NOTHROW(make_learner_factory(c, vocabulary));
+  CHECK_NOTHROW(make_learner_factory(c, text));
 
   c = tiny();
   c.model.kind = "perceptron";
-  CHECK_THROWS_WITH_AS(make_learner_factory(c, vocabulary),
-                       "model.kind = \"perceptron\" is not known; it must be transformer",
+  CHECK_THROWS_WITH_AS(make_learner_factory(c, text),
+                       "model.kind = \"perceptron\" is not known; it must be transformer or mlp",
                        usage_error);
-  CHECK_THROWS_AS(make_learner_factory(tiny(), 1), usage_error);
+  CHECK_THROWS_AS(make_learner_factory(tiny(), {0, 1}), usage_error);
 }

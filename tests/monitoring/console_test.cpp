@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 
 using namespace rubato;
@@ -24,9 +26,23 @@ run_plan small_plan() {
   plan.threads_per_lane = 3;
   plan.other_threads = 6;
   plan.blas = "OpenBLAS with Zen kernels";
+  plan.precision = "bf16";
   plan.workers = {{0.25, 50}, {0.5, 25}};
   plan.shards = {{"c++", 22'145'234, 1'144'234, 310, 12}};
   plan.baselines = {{"unigram", 4.92}, {"order-2", 2.871}};
+  return plan;
+}
+
+/// Points in place of text, on the wall clock.
+run_plan toy_plan() {
+  run_plan plan = small_plan();
+  plan.name = "toy";
+  plan.clock = "wall";
+  plan.precision = "f32";
+  plan.unit = "point";
+  plan.shards = {{"mixture 0", 32'000, 4096, 0, 0}, {"mixture 1", 32'000, 512, 0, 0}};
+  plan.baselines.clear();
+  plan.events = {"600 1 leave", "60 all pause 5"};
   return plan;
 }
 
@@ -97,6 +113,12 @@ TEST_CASE("the progress line names every number it shows") {
         "ETA 3m 00s");
 }
 
+TEST_CASE("the progress line of a toy counts points, on the clock it runs by") {
+  CHECK(progress_line(toy_plan(), progress_at(60.0), 120) ==
+        "1000/4000 steps  25%  loss 2.314  staleness 3.2  33.3k points/s  elapsed 20m 50s  "
+        "ETA 3m 00s");
+}
+
 TEST_CASE("the progress line never exceeds its columns and keeps the percentage longest") {
   for (int columns = 0; columns <= 130; ++columns) {
     CAPTURE(columns);
@@ -129,10 +151,77 @@ TEST_CASE("the plan tells what is trained on what") {
   for (const std::string part :
        {"quickstart: async delayed-nesterov, dylu", "825k parameters", "4000 local steps",
         "OpenBLAS with Zen kernels", "6 for steps (2 workers at a time), 6 for everything else",
-        "runs/one", "0.250 s/step    50 steps in 13s", "0.500 s/step    25 steps", "c++", "22.1 MB",
-        "1.14 MB", "310 (12 duplicates left out)", "unigram 4.920, order-2 2.871"}) {
+        "precision  bf16 products, everything else f32",
+        "clock      virtual (the paces below are simulated)", "runs/one",
+        "0.250 s/step    50 steps in 13s", "0.500 s/step    25 steps", "c++", "22.1 MB", "1.14 MB",
+        "310 (12 duplicates left out)", "unigram 4.920, order-2 2.871"}) {
     CAPTURE(part);
     CHECK(contains(text, part));
+  }
+}
+
+TEST_CASE("the plan of a toy counts points, and files only where there are some") {
+  const std::string text = plan_text(toy_plan());
+  CHECK(contains(text,
+                 "  shard      training points  held-out points\n"
+                 "  mixture 0            32.0k             4096\n"
+                 "  mixture 1            32.0k              512\n"));
+  for (const std::string part : {"files", "to beat", "bits"}) {
+    CAPTURE(part);
+    CHECK_FALSE(contains(text, part));
+  }
+  CHECK(contains(text, "  precision  f32\n"));
+}
+
+TEST_CASE("the plan does not call points held out that are trained on") {
+  run_plan plan = toy_plan();
+  CHECK_FALSE(contains(plan_text(plan), "  evaluated  "));
+  plan.evaluated_on = "training";
+  const std::string text = plan_text(plan);
+  CHECK(contains(text, "  evaluated  on points that are trained on, not on held-out ones\n"));
+  CHECK(contains(text, "  shard      training points\n  mixture 0            32.0k\n"));
+}
+
+TEST_CASE("the plan says what the paces are, where there are any") {
+  run_plan plan = toy_plan();
+  CHECK(contains(plan_text(plan), "  clock      wall (workers are held to the paces below)\n"));
+  CHECK(contains(plan_text(plan), "  0.250 s/step    50 steps in 13s\n"));
+  plan.paced = false;
+  plan.workers = {{0.0, 5}, {0.0, 1}};
+  CHECK(contains(plan_text(plan), "  clock      wall\n"));
+  CHECK(contains(plan_text(plan),
+                 "  worker               pace    first round\n"
+                 "       0  as fast as it can    5 steps\n"
+                 "       1  as fast as it can    1 step\n"));
+}
+
+TEST_CASE("the plan tells what will happen to workers, in order of time") {
+  CHECK(contains(plan_text(toy_plan()),
+                 "  events     at 1m 00s all workers pause for 5.0s\n"
+                 "             at 10m 00s worker 1 leaves for good\n"
+                 "  directory"));
+  CHECK_FALSE(contains(plan_text(small_plan()), "events"));
+}
+
+TEST_CASE("a thousand events do not fill the screen") {
+  run_plan plan = toy_plan();
+  plan.events.assign(1000, "60 1 pause 5");
+  const std::string text = plan_text(plan);
+  CHECK(count(text, '\n') < 40);
+  CHECK(contains(text, "\n             ... and 994 more\n"));
+  plan.events.resize(6);
+  CHECK_FALSE(contains(plan_text(plan), "more"));
+}
+
+TEST_CASE("the plan fits into 80 columns") {
+  run_plan plan = toy_plan();
+  plan.events = {"86400 0-1 slow-down 0.00123 86400", "100000000 0 pace 0.00123"};
+  for (const auto& text : {plan_text(small_plan()), plan_text(plan)}) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(line.size() <= 80);
+    }
   }
 }
 
@@ -208,4 +297,88 @@ TEST_CASE("evaluations are rows of one table within 80 columns") {
   CHECK(out.text().substr(start) ==
         "   steps  version  virtual time  held-out loss  perplexity  bits/byte  accuracy\n" + row +
             row);
+}
+
+TEST_CASE("the table of evaluations has no column that only text has, and the clock's time") {
+  recorded_console out(false);
+  out->started(toy_plan());
+  const std::size_t start = out.text().size();
+  out->evaluated(some_evaluation());
+  CHECK(out.text().substr(start) ==
+        "   steps  version          time  held-out loss  accuracy\n"
+        "    1000       40       20m 50s         2.2500     38.4%\n");
+}
+
+TEST_CASE("the table of evaluations does not call points held out that are trained on") {
+  recorded_console out(false);
+  run_plan plan = toy_plan();
+  plan.evaluated_on = "training";
+  out->started(plan);
+  out->evaluated(some_evaluation());
+  CHECK(contains(out.text(), "  training loss  accuracy\n"));
+  CHECK_FALSE(contains(out.text(), "held-out loss"));
+}
+
+// -- what happens to workers --------------------------------------------------------------------
+
+TEST_CASE("a change of a worker is told with what it means for the rounds to come") {
+  CHECK(change_text({0.0, 2, "leave", 0.5, 0}) == "worker 2 is gone (left)");
+  CHECK(change_text({0.0, 2, "join", 0.5, 4}) == "worker 2 is back; next round 4 steps");
+  CHECK(change_text({0.0, 2, "pace", 1.5, 1}) ==
+        "worker 2 now takes 1.500 s a step; next round 1 step");
+  CHECK(change_text({0.0, 2, "pace", 0.0, 4}) == "worker 2 pauses");
+}
+
+TEST_CASE("a change of a worker is a line of its own and does not spoil the live one") {
+  recorded_console out(true);
+  out->progressed(progress_at(1.0));
+  const std::size_t start = out.text().size();
+  out->worker_changed({720.0, 2, "leave", 0.5, 0});
+  CHECK(out.text().substr(start) == "\r\x1b[K  12m 00s  worker 2 is gone (left)\n");
+  const std::size_t before = out.text().size();
+  out->progressed(progress_at(1.01));
+  CHECK(out.text().size() > before);  // the live line is back at once
+}
+
+TEST_CASE("without a terminal a change of a worker does not hurry the next line of progress") {
+  recorded_console out(false);
+  out->worker_changed({720.0, 2, "leave", 0.5, 0});
+  out->progressed(progress_at(1.0));
+  CHECK(out.text() == "  12m 00s  worker 2 is gone (left)\n");
+}
+
+TEST_CASE("when thousands of workers change at a time, twenty are shown and the rest counted") {
+  const auto change_all = [](recorded_console& out, double time) {
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+      out->worker_changed({time, i, "join", 0.5, 4});
+    }
+  };
+  const std::string rest = "           ... and 1980 more workers\n";
+  SUBCASE("told before the next progress") {
+    recorded_console out(true);
+    change_all(out, 60.0);
+    CHECK_FALSE(contains(out.text(), "more"));
+    out->progressed(progress_at(1.0));
+    const std::string text = out.text();
+    CHECK(count(text, '\n') == 21);
+    CHECK(contains(text, "worker 19 is back; next round 4 steps\n" + rest + "\r"));
+    out->progressed(progress_at(2.0));
+    CHECK(count(out.text(), '\n') == 21);
+  }
+  SUBCASE("or the next change at another time") {
+    recorded_console out(true);
+    change_all(out, 60.0);
+    change_all(out, 61.0);
+    out.destroy();
+    const std::string text = out.text();
+    CHECK(count(text, '\n') == 42);
+    CHECK(contains(text, rest + "   1m 01s  worker 0 is back"));
+    CHECK(text.substr(text.size() - rest.size()) == rest);
+  }
+  SUBCASE("or the next evaluation") {
+    recorded_console out(true);
+    change_all(out, 60.0);
+    out->evaluated(some_evaluation());
+    CHECK(contains(out.text(), rest + "   steps  version"));
+  }
 }

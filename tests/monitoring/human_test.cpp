@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 
 using namespace rubato;
@@ -30,6 +32,12 @@ TEST_CASE("bytes are in units of a thousand") {
 
 TEST_CASE("durations take two units and carry over") {
   CHECK(human_duration(0.0) == "0.0s");
+  CHECK(human_duration(4e-6) == "0.0ms");
+  CHECK(human_duration(0.0042) == "4.2ms");
+  CHECK(human_duration(0.00996) == "10ms");
+  CHECK(human_duration(0.31) == "310ms");
+  CHECK(human_duration(0.9994) == "999ms");
+  CHECK(human_duration(0.9996) == "1.0s");
   CHECK(human_duration(4.24) == "4.2s");
   CHECK(human_duration(59.4) == "59s");
   CHECK(human_duration(59.6) == "1m 00s");
@@ -53,6 +61,31 @@ TEST_CASE("long numbers get an exponent, missing ones a name") {
   CHECK(human_number(2.31416, 3) == "2.314");
   CHECK(human_number(4.85e8, 2) == "4.85e+08");
   CHECK(human_number(std::numeric_limits<double>::quiet_NaN(), 2) == "nan");
+}
+
+TEST_CASE("a pace is never rounded to nothing") {
+  CHECK(human_pace(0.58) == "0.580 s");
+  CHECK(human_pace(1000.0) == "1000.000 s");
+  CHECK(human_pace(0.01) == "0.010 s");
+  CHECK(human_pace(0.00123) == "0.00123 s");
+  CHECK(human_pace(1e-9) == "1e-09 s");
+}
+
+TEST_CASE("an event is a sentence") {
+  const auto sentence = [](const char* event, std::int64_t workers = 4) {
+    return human_event(parse_worker_event(event, workers), static_cast<std::size_t>(workers));
+  };
+  CHECK(sentence("600 2 pause 60") == "at 10m 00s worker 2 pauses for 1m 00s");
+  CHECK(sentence("600 0-3 pause 60") == "at 10m 00s all workers pause for 1m 00s");
+  CHECK(sentence("600 0-2 leave") == "at 10m 00s workers 0 to 2 leave for good");
+  CHECK(sentence("0.5 1-3 leave 3600") == "at 500ms workers 1 to 3 leave for 1h 00m");
+  CHECK(sentence("0 3 leave") == "at 0.0s worker 3 leaves for good");
+  CHECK(sentence("5 1 pace 1.5") == "at 5.0s worker 1 takes 1.500 s a step from then on");
+  CHECK(sentence("5 all pace 0.002") == "at 5.0s all workers take 0.002 s a step from then on");
+  CHECK(sentence("5 1 slow-down 4 30") == "at 5.0s worker 1 takes 4 times as long a step for 30s");
+  CHECK(sentence("5 all slow-down 0.5") ==
+        "at 5.0s all workers take 0.5 times as long a step from then on");
+  CHECK(sentence("5 all pause 1", 1) == "at 5.0s worker 0 pauses for 1.0s");
 }
 
 TEST_CASE("baselines stand in one line, with their names") {

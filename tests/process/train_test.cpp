@@ -1,121 +1,17 @@
 // The program as a user runs it: real processes, real text, the model on LibTorch.
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <string>
-#include <thread>
-#include <vector>
 
-#include "config/random.hpp"
+#include "tests/process/program_fixture.hpp"
 
 using namespace rubato;
-using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-namespace {
-
-std::string read(const fs::path& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-struct outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-/// A folder with two shards of made-up text, and the program to train on them.
-struct fixture {
-  fixture() {
-    root = fs::temp_directory_path() / ("rubato-process-" + std::to_string(getpid()));
-    fs::remove_all(root);
-    for (const std::string shard : {"prose", "sums"}) {
-      fs::create_directories(root / shard);
-      for (std::uint64_t file = 0; file < 6; ++file) {
-        random_generator random(file, random_stream::test, {shard.size()});
-        std::ofstream out(root / shard / (std::to_string(file) + ".txt"));
-        for (int line = 0; line < 200; ++line) {
-          const auto x = random.below(50), y = random.below(50);
-          if (shard == "sums") {
-            out << x << '+' << y << '=' << x + y << '\n';
-          } else {
-            out << "the cat number " << x << " sees dog " << y << ".\n";
-          }
-        }
-      }
-    }
-    std::ofstream(root / "tiny.toml")
-        << "run.name = 'tiny'\nrun.local_steps = 60\n"
-           "data.paths = ['"
-        << (root / "prose").string() << "', '" << (root / "sums").string()
-        << "']\n"
-           "data.batch_size = 4\n"
-           "[model]\nlayers = 1\nwidth = 16\nheads = 2\n"
-           "sequence_length = 24\n"
-           "[inner]\nlr = 0.01\n"
-           "[quota]\nlocal_steps = 5\n"
-           "[evaluate]\nevery_local_steps = 30\nbatches = 2\n";
-  }
-  ~fixture() { fs::remove_all(root); }
-
-  /// `prepare` runs in the child before the program starts.
-  pid_t start(const std::vector<std::string>& arguments,
-              const std::function<void()>& prepare = {}) const {
-    const pid_t child = fork();
-    if (child == 0) {
-      const auto redirect = [](const fs::path& path, int to) {
-        dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), to);
-      };
-      redirect(root / "out", STDOUT_FILENO);
-      redirect(root / "err", STDERR_FILENO);
-      if (chdir(root.c_str()) != 0) _exit(99);
-      if (prepare) prepare();
-      std::vector<char*> argv{const_cast<char*>(RUBATO_BINARY)};
-      for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
-      argv.push_back(nullptr);
-      execv(RUBATO_BINARY, argv.data());
-      _exit(98);
-    }
-    return child;
-  }
-
-  outcome finish(pid_t child) const {
-    int status = 0;
-    waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(root / "out"),
-            read(root / "err")};
-  }
-
-  outcome run(const std::vector<std::string>& arguments) const { return finish(start(arguments)); }
-
-  nlohmann::json summary(const std::string& directory) const {
-    return nlohmann::json::parse(read(root / directory / "summary.json"));
-  }
-
-  fs::path root;
-};
-
-std::size_t lines_in(const std::string& text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
-}  // namespace
+using fixture = program_fixture;
 
 TEST_CASE_FIXTURE(fixture, "training ends with a summary and a complete run directory") {
   const auto result = run({"train", "tiny.toml", "--run.directory", "one"});
@@ -189,11 +85,7 @@ TEST_CASE_FIXTURE(fixture, "an interrupt ends a run cleanly, with everything wri
         {"train", "tiny.toml", "--run.directory", directory, "--run.local_steps", "1000000000"},
         // The test itself may have been started with signals ignored.
         [signal] { ::signal(signal, SIG_DFL); });
-    const auto patience = std::chrono::steady_clock::now() + 60s;
-    while (lines_in(read(root / directory / "metrics.jsonl")) < 2 &&
-           std::chrono::steady_clock::now() < patience) {
-      std::this_thread::sleep_for(20ms);
-    }
+    wait_for_evaluations(directory, 2);
     kill(child, signal);
     const auto result = finish(child);
     CHECK_MESSAGE(result.code == 130, result.err);
@@ -271,11 +163,7 @@ TEST_CASE_FIXTURE(fixture, "a hang-up that nohup has switched off does not end a
   const pid_t child =
       start({"train", "tiny.toml", "--run.directory", "nohup", "--run.local_steps", "600"},
             [] { ::signal(SIGHUP, SIG_IGN); });
-  const auto patience = std::chrono::steady_clock::now() + 60s;
-  while (lines_in(read(root / "nohup/metrics.jsonl")) < 2 &&
-         std::chrono::steady_clock::now() < patience) {
-    std::this_thread::sleep_for(20ms);
-  }
+  wait_for_evaluations("nohup", 2);
   kill(child, SIGHUP);
   const auto result = finish(child);
   CHECK_MESSAGE(result.code == 0, result.err);

@@ -1,0 +1,76 @@
+// A run of the real actors on the fake parts, in a folder of its own.
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "actors/run.hpp"
+#include "storage/safetensors.hpp"
+#include "tests/actors/fake_parts.hpp"
+
+namespace rubato::fake {
+
+/// A config for the fake parts, with a run directory of its own that goes away with it.
+struct run_fixture {
+  run_fixture() {
+    static std::atomic<int> count{0};
+    root = std::filesystem::temp_directory_path() /
+           ("rubato-actors-" + std::to_string(getpid()) + "-" + std::to_string(count++));
+    std::filesystem::create_directories(root);
+    c.run.local_steps = 400;
+    c.run.threads = 2;
+    c.quota.local_steps = 10;
+    c.quota.policy = "fixed";
+    c.evaluate.every_local_steps = 100;
+    c.evaluate.baselines = false;
+    c.inner.optimizer = "adamw";
+    c.inner.lr = 0.05;
+    c.inner.final_lr = 0.01;
+  }
+  ~run_fixture() { std::filesystem::remove_all(root); }
+
+  run_summary run(quadratic::disturbance disturb = {}, std::atomic<bool>* stop = nullptr) {
+    c.run.directory = (root / ("run" + std::to_string(runs++))).string();
+    run_parts parts;
+    parts.data = data;
+    parts.make_learner = [disturb] { return std::make_unique<quadratic>(disturb); };
+    parts.initialize = [](learner&) {};  // all zero
+    parts.stop = stop;
+    parts.observer = observer;
+    return run_training(c, parts);
+  }
+
+  std::vector<nlohmann::json> lines(const std::string& file) const {
+    std::ifstream in(std::filesystem::path(c.run.directory) / file);
+    std::vector<nlohmann::json> result;
+    for (std::string line; std::getline(in, line);) result.push_back(nlohmann::json::parse(line));
+    return result;
+  }
+
+  /// The final parameters, in the order of the layout, without padding.
+  std::vector<float> parameters() const {
+    const safetensors_file file(
+        (std::filesystem::path(c.run.directory) / "parameters.safetensors").string());
+    std::vector<float> result;
+    for (const char* name : {"first", "second"}) {
+      const auto values = file.find(name)->values;
+      result.insert(result.end(), values.begin(), values.end());
+    }
+    return result;
+  }
+
+  config c;
+  std::filesystem::path root;
+  std::shared_ptr<points> data = std::make_shared<points>(4);
+  std::shared_ptr<run_observer> observer;
+  int runs = 0;
+};
+
+}  // namespace rubato::fake
