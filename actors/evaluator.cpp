@@ -9,14 +9,18 @@
 namespace rubato {
 
 void evaluate_held_out(learner& model, const dataset& data,
-                       const std::vector<double>& shard_weights, evaluation& result) {
+                       const std::vector<double>& shard_weights, std::string_view half,
+                       evaluation& result) {
+  const std::size_t first = half == "b" ? 1 : 0;
+  const std::size_t stride = half == "all" ? 1 : 2;
   double weight_sum = 0.0;
   result.loss = result.accuracy = 0.0;
   result.shard_loss.clear();
   for (std::size_t shard = 0; shard < data.shards(); ++shard) {
     evaluation_sums sums;
-    for (const auto& b : data.held_out(shard)) {
-      const auto part = model.evaluate(b);
+    const auto& batches = data.held_out(shard);
+    for (std::size_t i = first; i < batches.size(); i += stride) {
+      const auto part = model.evaluate(batches[i]);
       sums.loss += part.loss;
       sums.targets += part.targets;
       sums.correct += part.correct;
@@ -47,7 +51,8 @@ evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluato
           const auto parameters = request.parameters->span();
           std::copy(parameters.begin(), parameters.end(), state.model->parameters().begin());
           auto result = std::make_shared<evaluation>(*request.context);
-          evaluate_held_out(*state.model, *state.run->data, state.run->shard_weights, *result);
+          evaluate_held_out(*state.model, *state.run->data, state.run->shard_weights,
+                            state.run->settings.evaluate.half, *result);
           send(self, state.server, version_evaluated{std::move(result)});
         });
       },

@@ -3,16 +3,20 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 
 namespace rubato {
 
-/// Results of `model` on all held-out data, shards weighted by `shard_weights`; the fields that say
-/// when and which version are left as they are.
+/// Results of `model` on the held-out batches of `half` (evaluate.half: "all", or every other one),
+/// shards weighted by `shard_weights`; the fields that say when and which version are left as they
+/// are. A shard without such a batch gives NaN.
 void evaluate_held_out(learner& model, const dataset& data,
-                       const std::vector<double>& shard_weights, evaluation& result);
+                       const std::vector<double>& shard_weights, std::string_view half,
+                       evaluation& result);
 
 struct evaluator_state {
   evaluator_state() = default;  // no aggregate, see messages/caf.hpp

@@ -15,6 +15,7 @@ void begin(pointer self, const run_round& job) {
   }
   state.round->begin(job.work, job.base, job.inner);
   state.current = job.work.id;
+  state.inner = job.inner;
   state.begun = state.run->clock.now();
   state.waiting = true;
   send(self, state.loader,
@@ -45,10 +46,13 @@ void step(pointer self, const update_id& round) {
   }
   auto result = state.round->finish();
   if (state.run->on_wall_clock()) result.update.compute_time = state.run->clock.now() - state.begun;
+  auto content = std::make_shared<submission>();
+  content->update = std::move(result.update);
+  content->delta = std::move(result.delta);
+  if (state.run->settings.inner.state == "average") content->inner = state.inner;
+  state.inner.reset();
   state.current.reset();
-  send(self, state.node,
-       round_finished{state.index, std::make_shared<const submission>(submission{
-                                       std::move(result.update), std::move(result.delta)})});
+  send(self, state.node, round_finished{state.index, std::move(content)});
 }
 
 void drop(pointer self, const update_settled& settled) {
@@ -56,6 +60,7 @@ void drop(pointer self, const update_settled& settled) {
   if (settled.id != state.current) return;
   send(self, state.loader, settled);
   state.current.reset();
+  state.inner.reset();
   state.batches.clear();
   send(self, state.node, round_dropped{state.index});
 }

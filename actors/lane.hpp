@@ -22,6 +22,7 @@ struct lane_state {
   data_loader_actor loader;
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
   std::optional<update_id> current;    // the round that is being computed
+  inner_state_ptr inner;               // of the worker whose round it is
   run_time begun{0};                   // when it was begun, in real time
   bool waiting = false;                // for a batch
   std::deque<std::shared_ptr<const batch>> batches;

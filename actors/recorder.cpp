@@ -34,6 +34,7 @@ std::string to_json_line(const update_record& record) {
   line["tokens"] = record.tokens;
   line["shard"] = work.shard;
   line["data_position"] = work.data_position;
+  line["kind"] = to_string(work.kind);
   line["rate_span"] = {
       {"start", work.rates.start}, {"total", work.rates.total}, {"warmup", work.rates.warmup}};
   line["loss"] = number(record.update.loss);

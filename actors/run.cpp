@@ -19,6 +19,7 @@
 #include "config/load.hpp"
 #include "coordination/tempo.hpp"
 #include "model/blas.hpp"
+#include "model/precision.hpp"
 
 namespace rubato {
 namespace {
@@ -39,10 +40,22 @@ std::int64_t lane_count(const config& c) {
   return std::min(wanted, c.workers.count);
 }
 
+void check_halves(const config& c, const dataset& data) {
+  if (c.evaluate.half == "all") return;
+  for (std::size_t i = 0; i < data.shards(); ++i) {
+    if (data.held_out(i).size() >= 2) continue;
+    throw usage_error(fmt::format(
+        "evaluate.half = \"{}\": the held-out data of shard \"{}\" is one batch and has "
+        "no halves; hold out more (data.held_out) or use smaller batches",
+        c.evaluate.half, data.info(i).name));
+  }
+}
+
 std::shared_ptr<run_context> make_context(const config& c, run_parts& parts) {
   auto run = std::make_shared<run_context>();
   run->settings = c;
   run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
+  check_halves(c, *run->data);
   run->shard_weights = shard_weights(c, *run->data);
   run->make_learner =
       parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
@@ -83,6 +96,7 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   plan.threads_per_lane = c.workers.threads_per_lane;
   plan.other_threads = static_cast<std::int64_t>(scheduler_threads) + detached_actors;
   plan.blas = describe_blas();
+  plan.precision = to_string(resolve_precision(c));
   plan.unit = run.data->shape().features > 0 ? "point" : "token";
   plan.evaluated_on = c.evaluate.on;
   plan.events = c.workers.events;

@@ -44,8 +44,8 @@ void server_state::start(pointer self, server_setup setup) {
   facts.tokens_per_step = run.data->tokens_per_batch();
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
   events_.plan(coordinator_->changes());
-  merger_ = std::make_unique<merger>(
-      run.layout, make_outer_optimizer(run.settings.outer, run.settings.workers.count));
+  merger_ = std::make_unique<merger>(run.layout, run.settings);
+  data_parallel_ = std::make_unique<data_parallel>(run.layout, run.settings.inner);
   recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
                                                        setup_.directory);
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
@@ -198,16 +198,44 @@ void server_state::carry_out(const action_list& actions) {
 void server_state::carry_out(const assign_action& action) {
   rounds_assigned_ += 1;
   if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), action.work.id);
-  send(self_, nodes_.at(action.work.id.worker), assign_round{action.work, current_});
+  if (merger_->needs_base()) bases_[action.work.id] = current_;
+  send(self_, nodes_.at(action.work.id.worker),
+       assign_round{action.work, current_, inner_for(action.work)});
 }
 
 void server_state::carry_out(const apply_action& action) {
-  std::vector<version_ptr> deltas;
-  for (const auto& id : action.updates) {
-    deltas.push_back(arrived_.at(id)->delta);
-    cosines_[id] = merger_->cosine_to_momentum(*deltas.back());
+  std::vector<merge_input> inputs;
+  for (std::size_t i = 0; i < action.updates.size(); ++i) {
+    const auto& id = action.updates[i];
+    merge_input input{arrived_.at(id)->delta, nullptr, action.weights[i]};
+    if (merger_->needs_base()) input.base = bases_.at(id);
+    if (action.kind != round_kind::gradient) {
+      cosines_[id] = merger_->cosine_to_momentum(*input.delta);
+    }
+    inputs.push_back(std::move(input));
   }
-  current_ = merger_->merge(*current_, deltas, action.weights);
+  if (action.kind == round_kind::gradient) {
+    current_ = data_parallel_->step(*current_, inputs, action.inner_lr);
+  } else {
+    current_ = merger_->merge(current_, inputs, action.inner_lr);
+  }
+  if (setup_.run->settings.inner.state == "average") average_inner_states(action);
+}
+
+void server_state::average_inner_states(const apply_action& action) {
+  std::vector<const inner_state*> states;
+  for (const auto& id : action.updates) states.push_back(arrived_.at(id)->inner.get());
+  mean_inner_ = std::make_shared<const inner_state>(mean_of(states));
+}
+
+/// The optimizer state that a round begins with; null if the worker goes on with its own.
+std::shared_ptr<const inner_state> server_state::inner_for(const assignment& work) const {
+  if (work.handover) {
+    const bool maintain = setup_.run->settings.outer.handover == "maintain";
+    return std::make_shared<const inner_state>(maintain ? copy_of(data_parallel_->state())
+                                                        : inner_state{});
+  }
+  return mean_inner_;
 }
 
 void server_state::carry_out(const settle_action& action) {
@@ -216,6 +244,7 @@ void server_state::carry_out(const settle_action& action) {
   auto line = std::make_shared<update_record>(record);
   if (const auto cosine = cosines_.extract(id)) line->cosine_to_momentum = cosine.mapped();
   arrived_.erase(id);
+  bases_.erase(id);
   if (record.what == fate::abandoned || record.what == fate::run_ended) events_.cancel(id);
   records_pending_ += 1;
   send(self_, recorder_, record_update{std::move(line)});
@@ -306,6 +335,7 @@ run_summary server_state::summarise() const {
   s.tokens_per_second = static_cast<double>(s.tokens) / s.wall_seconds;
   s.staleness = staleness_.summary();
   s.updates.applied = coordinator_->count(fate::applied);
+  s.updates.stale = coordinator_->count(fate::too_stale);
   s.updates.duplicate = coordinator_->count(fate::duplicate);
   s.updates.run_ended = coordinator_->count(fate::run_ended);
   s.updates.abandoned = coordinator_->count(fate::abandoned);

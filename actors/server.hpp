@@ -14,6 +14,7 @@
 #include "coordination/event_queue.hpp"
 #include "monitoring/observer.hpp"
 #include "monitoring/staleness_histogram.hpp"
+#include "optim/data_parallel.hpp"
 #include "optim/merger.hpp"
 #include "storage/run_directory.hpp"
 
@@ -61,6 +62,8 @@ class server_state {
   void carry_out(const settle_action& action);
   void carry_out(const evaluate_action& action);
   void carry_out(const finish_action& action);
+  void average_inner_states(const apply_action& action);
+  std::shared_ptr<const inner_state> inner_for(const assignment& work) const;
   void evaluate();
   void end_when_evaluated();
   run_summary summarise() const;
@@ -75,11 +78,15 @@ class server_state {
 
   std::unique_ptr<coordinator> coordinator_;
   std::unique_ptr<merger> merger_;
+  std::unique_ptr<data_parallel> data_parallel_;
   event_queue events_;
   std::optional<run_time> alarm_;  // wall clock: a clock_ticked is on its way for this time
   version_ptr current_;
   std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet
-  std::map<update_id, double> cosines_;                             // of merged, unsettled updates
+  std::map<update_id, version_ptr> bases_;  // of rounds, if merging needs them
+  std::map<update_id, double> cosines_;     // of merged, unsettled updates
+  std::shared_ptr<const inner_state>
+      mean_inner_;  // of the last round, with inner.state = "average"
 
   std::optional<std::uint64_t> evaluating_;  // the newest version that was sent to be evaluated
   std::size_t evaluations_pending_ = 0;

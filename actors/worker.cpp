@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/inner_optimizer.hpp"
+#include "optim/inner_optimizer.hpp"
 
 namespace rubato {
 namespace {
@@ -15,6 +15,8 @@ void begin(pointer self, const assign_round& round) {
   // One that was lost and comes back is another machine, or has forgotten everything.
   const auto incarnation = round.work.id.incarnation;
   if (std::exchange(state.incarnation, incarnation) != incarnation) state.inner.reset();
+  if (state.run->settings.inner.state == "zero") state.inner.reset();
+  if (round.inner) state.inner = std::make_shared<inner_state>(copy_of(*round.inner));
   if (!state.inner) state.inner = std::make_shared<inner_state>();
   state.work = round.work;
   send(self, state.node, run_round{round.work, round.base, state.inner});

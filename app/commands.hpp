@@ -1,6 +1,7 @@
 // The subcommands of `rubato`, one file each, and what they share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,33 @@ struct train_options {
 
 /// `rubato train`: returns the exit code.
 int train(const train_options& options);
+
+struct compare_options {
+  std::string config_path;
+  override_list overrides;
+  bool json = false;
+};
+
+/// `rubato compare`: returns the exit code.
+int compare(const compare_options& options);
+
+struct report_options {
+  std::vector<std::string> directories;  // of the runs
+  std::string output = "report.html";
+};
+
+/// `rubato report`: returns the exit code.
+int report(const report_options& options);
+
+struct bench_step_options {
+  std::string config_path;
+  override_list overrides;
+  std::int64_t steps = 0;  // 0: as many as take three seconds
+  std::int64_t repeats = 7;
+  bool json = false;
+};
+
+/// `rubato bench step`: returns the exit code.
+int bench_step(const bench_step_options& options);
 
 }  // namespace rubato

@@ -9,6 +9,7 @@
 #include "app/commands.hpp"
 #include "config/error.hpp"
 #include "config/schema.hpp"
+#include "model/blas.hpp"
 
 namespace {
 
@@ -32,6 +33,39 @@ int run(int argc, char** argv) {
       "--json", training.json,
       "Print the summary as JSON to standard output, the rest to standard error");
 
+  compare_options comparison;
+  auto* compare_command =
+      app.add_subcommand("compare", "Train with several methods, and compare them");
+  compare_command
+      ->add_option("CONFIG", comparison.config_path, "A TOML file with a [compare] table")
+      ->required();
+  compare_command->add_flag(
+      "--json", comparison.json,
+      "Print the findings as JSON to standard output, the rest to standard error");
+
+  report_options reporting;
+  auto* report_command =
+      app.add_subcommand("report", "Show a run, or compare many, in one HTML file");
+  report_command->add_option("RUN", reporting.directories, "Run directories")->required();
+  report_command->add_option("--output", reporting.output, "The file to write")
+      ->capture_default_str();
+
+  bench_step_options step_bench;
+  auto* bench_command = app.add_subcommand("bench", "Measure what Rubato itself costs");
+  auto* step_command = bench_command->add_subcommand(
+      "step", "CPU time per token of a worker in the runtime, against a loop without actors");
+  step_command->add_option("CONFIG", step_bench.config_path, "Says what is trained on what")
+      ->required();
+  step_command
+      ->add_option(
+          "--steps", step_bench.steps,
+          "Local steps of a measurement, made whole rounds; by default three seconds' worth")
+      ->check(CLI::Range(1, 1000000000));
+  step_command->add_option("--repeats", step_bench.repeats, "Measurements of each side")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  step_command->add_flag("--json", step_bench.json, "Print JSON, with every single measurement");
+
   bool markdown = false;
   auto* options_command = app.add_subcommand("options", "Describe every configuration key");
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
@@ -40,7 +74,7 @@ int run(int argc, char** argv) {
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
     throw usage_error("command line: unknown command \"" + line.rest.front() +
-                      "\"; there are train and options, see `rubato --help`");
+                      "\"; there are train, compare, report, bench and options, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -58,6 +92,24 @@ int run(int argc, char** argv) {
     std::fputs((markdown ? describe_keys_markdown() : describe_keys_text()).c_str(), stdout);
     return exit_done;
   }
+  if (*compare_command) {
+    comparison.overrides = std::move(line.overrides);
+    return compare(comparison);
+  }
+  if (*report_command) {
+    if (!line.overrides.empty()) {
+      throw usage_error("command line: `rubato report` takes no configuration keys, got --" +
+                        line.overrides.front().first);
+    }
+    return report(reporting);
+  }
+  if (*bench_command && !*step_command) {
+    throw usage_error("command line: `rubato bench` needs to know what to measure; there is step");
+  }
+  if (*step_command) {
+    step_bench.overrides = std::move(line.overrides);
+    return bench_step(step_bench);
+  }
   training.overrides = std::move(line.overrides);
   return train(training);
 }
@@ -65,6 +117,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  rubato::choose_blas_kernels(argv);
   try {
     return run(argc, argv);
   } catch (const rubato::usage_error& e) {

@@ -1,7 +1,5 @@
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -9,35 +7,14 @@
 
 #include "actors/run.hpp"
 #include "app/commands.hpp"
+#include "app/interrupts.hpp"
 #include "config/error.hpp"
+#include "model/blas.hpp"
+#include "model/precision.hpp"
 #include "monitoring/console.hpp"
 #include "monitoring/summary.hpp"
 
 namespace rubato {
-namespace {
-
-std::atomic<bool> interrupted{false};
-
-// The shell's code for a program ended by SIGINT: scripts must not go on after Ctrl-C.
-constexpr int exit_interrupted = 130;
-
-extern "C" void on_interrupt(int) {
-  if (interrupted.exchange(true)) _exit(exit_interrupted);
-}
-
-void catch_interrupts() {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction action {};
-    sigaction(number, nullptr, &action);
-    if (action.sa_handler == SIG_IGN) continue;  // whoever started us wants it so: nohup does
-    action = {};
-    action.sa_handler = on_interrupt;
-    sigaction(number, &action, nullptr);
-  }
-  signal(SIGPIPE, SIG_IGN);  // a run must not end because nobody reads what it prints
-}
-
-}  // namespace
 
 int train(const train_options& options) {
   std::vector<std::string> notes;
@@ -48,7 +25,20 @@ int train(const train_options& options) {
     return exit_done;
   }
 
-  catch_interrupts();
+  if (has_slow_blas()) {
+    std::fputs(
+        "note: LibTorch has neither OpenBLAS nor MKL here, and steps may take several times as long "
+        "as they could; on Debian and Ubuntu, install libopenblas0-pthread\n",
+        stderr);
+  }
+  if (c.inner.precision == "bf16" && !has_fast_bf16()) {
+    std::fputs(
+        "note: inner.precision = \"bf16\" is slow here: no AVX512-BF16, or a LibTorch without "
+        "oneDNN; f32 is faster\n",
+        stderr);
+  }
+
+  auto& interrupted = catch_interrupts();
   // With --json only the summary goes to standard output.
   std::FILE* const out = options.json ? stderr : stdout;
   const auto screen = std::make_shared<console>(out, isatty(fileno(out)) != 0);

@@ -48,7 +48,7 @@ struct config {
     std::int64_t points = 128000;  // to train on, in all shards together
     std::int64_t shards = 4;
     std::string shard_weights = "size";       // size | equal
-    std::string shard_sampling = "balanced";  // balanced (Eq 2) | fixed
+    std::string shard_sampling = "balanced";  // balanced (Eq 2) | least-visited | fixed
     std::int64_t prefetch = 4;                // batches ready for each running round
   } data;
 
@@ -72,26 +72,53 @@ struct config {
     double beta2 = 0.999;
     double epsilon = 1e-8;
     double weight_decay = 0.1;
-    double clip = 1.0;               // 0: off
-    std::string precision = "auto";  // auto | f32 | bf16
+    double clip = 1.0;                // 0: off
+    std::string schedule = "cosine";  // cosine | notebook
+    std::string state = "keep";       // keep | zero | average: from round to round
+    double local_scale = 1.0;         // on the rate of rounds after a data-parallel stage
+    std::string precision = "auto";   // auto | f32 | bf16
   } inner;
 
   struct outer_section {
-    std::string mode = "async";                  // sync | async
-    std::string optimizer = "delayed-nesterov";  // sgd | momentum | nesterov | delayed-nesterov
+    std::string mode = "async";  // sync | async
+    // sgd | momentum | nesterov | delayed-nesterov | adam | adamw | mixing | slowmo |
+    // lookahead-nesterov
+    std::string optimizer = "delayed-nesterov";
     double lr = 0.7;
     double momentum = 0.9;
-    std::int64_t buffer = 0;  // N; 0: the number of workers
-    double activation = 0.0;  // c
+    std::int64_t buffer = 0;      // N of delayed Nesterov; 0: the number of workers
+    double activation = 0.0;      // c of delayed Nesterov
+    std::int64_t accumulate = 1;  // updates averaged into one step
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double epsilon = 1e-8;
+    double weight_decay = 0.0;
+    std::string weighting = "uniform";  // uniform | tokens
+    std::string handover = "maintain";  // maintain | zero: after a data-parallel stage
   } outer;
 
+  struct staleness_section {
+    std::string weight = "constant";  // constant | polynomial | hinge
+    double scale = 1.0;               // the weight of an update that is not stale
+    double exponent = 0.5;
+    double hinge_slope = 10.0;
+    double hinge_start = 4.0;
+    std::int64_t limit = -1;              // drop what is staler; -1: nothing
+    std::string unit = "versions";        // versions | arrivals
+    std::string compensation = "none";    // none | constant | adaptive
+    double compensation_strength = 0.04;  // lambda
+    double compensation_decay = 0.95;     // rho
+  } staleness;
+
   struct quota_section {
-    std::string policy = "dylu";    // fixed | dylu
-    std::int64_t local_steps = 50;  // H
-    std::string speeds = "auto";    // auto | given | measured
+    std::string policy = "dylu";      // fixed | dylu
+    std::int64_t local_steps = 50;    // H
+    std::vector<std::string> stages;  // in place of one H, see stages.hpp
+    std::string speeds = "auto";      // auto | given | measured
   } quota;
 
   struct window_section {
+    std::string policy = "grace";  // grace | clairvoyant
     double grace_seconds = 0.0;
     std::int64_t quorum = 0;  // sync: arrivals that close a round; 0: all
   } window;
@@ -104,6 +131,7 @@ struct config {
   struct evaluate_section {
     std::int64_t every_local_steps = 400;
     std::int64_t batches = 16;    // of each shard
+    std::string half = "all";     // all | a | b
     std::string on = "held-out";  // held-out | training: points of the mixture
     bool baselines = true;        // print the n-gram models beside the loss
   } evaluate;

@@ -4,24 +4,19 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <map>
 #include <numeric>
 #include <optional>
-#include <sstream>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 
 #include "config/error.hpp"
 #include "config/rules.hpp"
 #include "config/schema.hpp"
+#include "config/toml_file.hpp"
 
 namespace rubato {
 namespace {
-
-constexpr std::string_view command_line = "command line";
 
 template <class... Arguments>
 [[noreturn]] void fail(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
@@ -81,24 +76,10 @@ std::optional<key_value> value_for(const key_spec& spec, const toml::node& node)
       spec.default_value());
 }
 
-/// Any node as text on one line, for messages.
-std::string show_whole(const toml::node& node) {
-  if (node.is_table()) return "{...}";
-  if (const auto* array = node.as_array()) {
-    std::string text;
-    for (const auto& element : *array) text += (text.empty() ? "" : ", ") + show_whole(element);
-    return "[" + text + "]";
-  }
-  if (const auto* string = node.as_string()) return to_text(string->get());
-  if (const auto* number = node.as_floating_point()) return to_text(number->get());
-  std::ostringstream text;
-  node.visit([&](const auto& plain) { text << plain; });
-  return text.str();
-}
-
+/// The node as text on one line, for messages.
 std::string show(const toml::node& node) {
   constexpr std::size_t limit = 80;
-  auto text = show_whole(node);
+  auto text = to_text(node);
   if (text.size() <= limit) return text;
   auto end = limit;
   while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a UTF-8 character
@@ -113,20 +94,6 @@ std::optional<toml::table> parse_value(const std::string& text) {
   } catch (const toml::parse_error&) {
   }
   return std::nullopt;
-}
-
-std::string read_text(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::string text;
-  char block[4096];
-  while (in.read(block, sizeof block), in.gcount() > 0) {
-    text.append(block, static_cast<std::size_t>(in.gcount()));
-  }
-  if (!in.is_open() || in.bad()) {
-    fail("{}: cannot be read: {}", path, std::generic_category().message(errno));
-  }
-  return text;
 }
 
 // -- unknown names ------------------------------------------------------------------------------
@@ -207,8 +174,9 @@ class loader {
  public:
   explicit loader(std::string path) : path_(std::move(path)) {}
 
-  void read_file();
-  void apply(const override_list& overrides);
+  /// `comparison`: a [compare] table in the file is somebody else's.
+  void read_file(bool comparison);
+  void apply(const config_layer& layer);
   /// Checks what only the whole can show.
   config finish(std::vector<std::string>* notes);
 
@@ -222,8 +190,9 @@ class loader {
 
   std::string path_;
   config config_;
-  config from_file_;                                        // before the overrides
-  std::map<std::string, std::string, std::less<>> set_by_;  // "file:line" or "command line"
+  config before_last_layer_;
+  std::string last_layer_;                                  // its source
+  std::map<std::string, std::string, std::less<>> set_by_;  // "file:line" or a layer's source
 };
 
 /// Where a key's value comes from, for messages.
@@ -251,19 +220,18 @@ void loader::set(const std::string& name, const toml::node& node, const std::str
   set_by_[name] = where;
 }
 
-void loader::read_file() {
-  toml::table file;
-  try {
-    file = toml::parse(read_text(path_));
-  } catch (const toml::parse_error& error) {
-    const auto begin = error.source().begin;
-    fail("{}:{}:{}: {}", path_, begin.line, begin.column, error.description());
-  }
+void loader::read_file(bool comparison) {
+  const auto file = read_toml(path_);
   // In the order of the file, so that the first mistake is reported first.
   std::vector<std::pair<std::string, const toml::node*>> entries;
   for (const auto& [name, node] : file) {
     const std::string section(name.str());
     const auto* table = node.as_table();
+    if (section == "compare") {
+      if (comparison) continue;
+      fail("{}: [compare] makes this a comparison of several runs: `rubato compare {}`",
+           place_of(node, path_), path_);
+    }
     if (table && is_section(section)) {
       for (const auto& [key, value] : *table) {
         entries.emplace_back(fmt::format("{}.{}", section, key.str()), &value);
@@ -276,21 +244,23 @@ void loader::read_file() {
     return a.second->source().begin < b.second->source().begin;
   });
   for (const auto& [name, node] : entries) {
-    set(name, *node, fmt::format("{}:{}", path_, node->source().begin.line));
+    set(name, *node, place_of(*node, path_));
   }
-  from_file_ = config_;
+  before_last_layer_ = config_;
 }
 
-void loader::apply(const override_list& overrides) {
-  for (const auto& [name, text] : overrides) {
+void loader::apply(const config_layer& layer) {
+  before_last_layer_ = config_;
+  last_layer_ = layer.source;
+  for (const auto& [name, text] : layer.settings) {
     const auto* spec = find_key(name);
     const bool takes_string = spec && std::holds_alternative<std::string>(spec->default_value());
     auto parsed = parse_value(text);
     if (!parsed || (takes_string && !parsed->get("value")->is_string())) {
       parsed = parse_value(to_text(text));  // a bare string
     }
-    if (!parsed) fail("{}: {} must be valid UTF-8", command_line, name);
-    set(name, *parsed->get("value"), std::string(command_line));
+    if (!parsed) fail("{}: {} must be valid UTF-8", layer.source, name);
+    set(name, *parsed->get("value"), layer.source);
   }
 }
 
@@ -304,7 +274,7 @@ void loader::settle_unused(std::vector<std::string>* notes) {
       decided_by.push_back(fmt::format("{} ({})", setting(test.key), source(test.key)));
     }
     const auto reason = fmt::format("is not used with {}", fmt::join(decided_by, " and "));
-    if (where == command_line || !in_use(spec, from_file_)) {
+    if (where == last_layer_ || !in_use(spec, before_last_layer_)) {
       fail("{}: {} {}; it needs {}", where, setting(spec.name), reason,
            to_text(key_condition{*clause}));
     }
@@ -327,7 +297,7 @@ void loader::check_contradictions() const {
     }
   }
   if (places.empty()) {
-    fail("{}: {}", path_.empty() ? command_line : path_, found->message);
+    fail("{}: {}", path_.empty() ? last_layer_ : path_, found->message);
   }
   const auto remark =
       defaults.empty() ? "" : fmt::format(" ({} by default)", fmt::join(defaults, ", "));
@@ -344,9 +314,13 @@ config loader::finish(std::vector<std::string>* notes) {
 
 config load_config(const std::string& path, const override_list& overrides,
                    std::vector<std::string>* notes) {
-  loader reading(path);
-  if (!path.empty()) reading.read_file();
-  reading.apply(overrides);
+  return load_config(layered_config{.path = path, .layers = {{.settings = overrides}}}, notes);
+}
+
+config load_config(const layered_config& from, std::vector<std::string>* notes) {
+  loader reading(from.path);
+  if (!from.path.empty()) reading.read_file(from.comparison);
+  for (const auto& layer : from.layers) reading.apply(layer);
   return reading.finish(notes);
 }
 

@@ -27,6 +27,23 @@ using override_list = std::vector<std::pair<std::string, std::string>>;
 config load_config(const std::string& path, const override_list& overrides = {},
                    std::vector<std::string>* notes = nullptr);
 
+/// Settings laid over those before them; the last of a key wins.
+struct config_layer {
+  override_list settings;
+  std::string source = "command line";  // where they come from, for messages
+};
+
+/// A config in layers, the lowest a file.
+struct layered_config {
+  std::string path;         // empty: defaults only
+  bool comparison = false;  // the file's [compare] table is somebody else's, else it is refused
+  std::vector<config_layer> layers = {};
+};
+
+/// The same with any number of layers. A key that the last layer put out of use goes back to its
+/// default; one that is in the last layer itself, or that was of no use before it, is refused.
+config load_config(const layered_config& from, std::vector<std::string>* notes = nullptr);
+
 /// The effective configuration as TOML, with only the keys that are in use, so that reading it
 /// again gives the same config. Deterministic.
 std::string to_toml(const config& c);

@@ -9,6 +9,7 @@
 
 #include "config/error.hpp"
 #include "config/schema.hpp"
+#include "config/stages.hpp"
 #include "config/worker_events.hpp"
 
 namespace rubato {
@@ -109,6 +110,24 @@ verdict check_events(const config& c) {
   return {};
 }
 
+verdict check_stages(const config& c) {
+  try {
+    for (const auto& stage : parse_stages(c.quota)) {
+      if (!stage.data_parallel() || c.outer.mode == "sync") continue;
+      return contradiction{{"quota.stages", "outer.mode"},
+                           "quota.stages has a data-parallel stage, which needs outer.mode = "
+                           "\"sync\""};
+    }
+  } catch (const usage_error& error) {
+    return contradiction{{"quota.stages"},
+                         fmt::format("quota.stages has a wrong entry: {}", error.what())};
+  }
+  if (c.inner.state != "average" || c.outer.mode == "sync") return {};
+  return contradiction{{"inner.state", "outer.mode"},
+                       "inner.state = \"average\" takes the mean of all workers, so it needs "
+                       "outer.mode = \"sync\""};
+}
+
 verdict check_speeds(const config& c) {
   if (c.quota.speeds != "given" || c.paced()) return {};
   return contradiction{
@@ -203,13 +222,32 @@ verdict check_inner(const config& c) {
 }
 
 verdict check_outer(const config& c) {
-  if (c.outer.optimizer != "delayed-nesterov") return {};
+  if (c.outer.optimizer == "slowmo" && c.outer.mode != "sync") {
+    return contradiction{{"outer.optimizer", "outer.mode"},
+                         "outer.optimizer = \"slowmo\" takes the mean of all workers, so it needs "
+                         "outer.mode = \"sync\""};
+  }
+  if (c.outer.optimizer == "mixing" && c.outer.mode != "async") {
+    return contradiction{
+        {"outer.optimizer", "outer.mode"},
+        "outer.optimizer = \"mixing\" takes updates one at a time, so it needs "
+        "outer.mode = \"async\"; with \"sync\" use \"sgd\", what it stands for there"};
+  }
+  if (c.outer.optimizer == "slowmo" && c.inner.final_lr == 0.0) {
+    return contradiction{{"outer.optimizer", "inner.final_lr"},
+                         "outer.optimizer = \"slowmo\" divides by the inner learning rate, so "
+                         "inner.final_lr must be above 0"};
+  }
+  const bool delayed = c.outer.optimizer == "delayed-nesterov";
+  if (!delayed && c.outer.optimizer != "lookahead-nesterov") return {};
   if (c.outer.mode == "sync") {
     return contradiction{
         {"outer.optimizer", "outer.mode"},
-        "outer.optimizer = \"delayed-nesterov\" takes updates one at a time, which "
-        "outer.mode = \"sync\" does not; use \"nesterov\", what it stands for there"};
+        fmt::format("outer.optimizer = \"{}\" takes updates one at a time, which outer.mode = "
+                    "\"sync\" does not; use \"nesterov\", what it stands for there",
+                    c.outer.optimizer)};
   }
+  if (!delayed) return {};
   const bool default_buffer = c.outer.buffer == 0;
   const auto n = default_buffer ? c.workers.count : c.outer.buffer;
   const auto limit = 1.0 / static_cast<double>(n);
@@ -220,7 +258,19 @@ verdict check_outer(const config& c) {
                                    c.outer.activation, limit, deciding, n)};
 }
 
+verdict check_evaluation(const config& c) {
+  if (c.evaluate.half == "all" || c.evaluate.batches > 1) return {};
+  return contradiction{
+      {"evaluate.half", "evaluate.batches"},
+      fmt::format("evaluate.half = \"{}\" needs evaluate.batches of at least 2", c.evaluate.half)};
+}
+
 verdict check_window(const config& c) {
+  if (c.window.policy == "clairvoyant" && c.clock.mode != "virtual") {
+    return contradiction{{"window.policy", "clock.mode"},
+                         "window.policy = \"clairvoyant\" knows what will arrive, which only "
+                         "clock.mode = \"virtual\" can; use \"grace\""};
+  }
   if (c.window.quorum <= c.workers.count) return {};
   return contradiction{{"window.quorum", "workers.count"},
                        fmt::format("window.quorum = {} can never be reached with workers.count = "
@@ -231,9 +281,9 @@ verdict check_window(const config& c) {
 }  // namespace
 
 std::optional<contradiction> find_contradiction(const config& c) {
-  for (const auto check :
-       {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
-        check_speeds, check_duration, check_links, check_inner, check_outer, check_window}) {
+  for (const auto check : {check_run_name, check_model, check_data, check_mixtures, check_workers,
+                           check_events, check_stages, check_speeds, check_duration, check_links,
+                           check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

@@ -195,9 +195,10 @@ std::vector<key_spec> declare_keys() {
                "same."},
       {.name = "data.shard_sampling",
        .member = at([](auto& c) -> auto& { return c.data.shard_sampling; }),
-       .choices = {"balanced", "fixed"},
+       .choices = {"balanced", "least-visited", "fixed"},
        .help = "The shard of a worker's next round. balanced: drawn in favour of those behind "
-               "their weight; fixed: always the worker's own, in turn over the shards."},
+               "their weight; least-visited: one of those given out least often; fixed: always the "
+               "worker's own, in turn over the shards."},
       {.name = "data.prefetch",
        .member = at([](auto& c) -> auto& { return c.data.prefetch; }),
        .scope = key_scope::node,
@@ -297,12 +298,30 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.inner.clip; }),
        .range = from_to(0, 1e6),
        .help = "Largest norm of a gradient; longer ones are scaled down to it. 0: off."},
+      {.name = "inner.schedule",
+       .member = at([](auto& c) -> auto& { return c.inner.schedule; }),
+       .choices = {"cosine", "notebook"},
+       .help =
+           "cosine: warm-up, then a cosine from inner.lr to inner.final_lr. notebook: the same, "
+           "but one step behind, and each round's first step at inner.lr, as the public "
+           "notebook of Liu et al. 2024 has it."},
+      {.name = "inner.state",
+       .member = at([](auto& c) -> auto& { return c.inner.state; }),
+       .choices = {"keep", "zero", "average"},
+       .help = "What becomes of the state of a worker's optimizer between rounds. keep: it goes on, "
+               "as in Liu et al. 2024; zero: each round begins with a fresh one; average: with the "
+               "mean of all workers' (sync only)."},
+      {.name = "inner.local_scale",
+       .member = at([](auto& c) -> auto& { return c.inner.local_scale; }),
+       .range = above_to(0, 1000),
+       .help = "Factor on the learning rate of local rounds that follow a data-parallel stage, such "
+               "as 1 / workers."},
       {.name = "inner.precision",
        .member = at([](auto& c) -> auto& { return c.inner.precision; }),
        .choices = {"auto", "f32", "bf16"},
-       .help = "Of the products in a local step; loss, parameters and optimizer are f32 always. "
-               "auto: bf16 for transformers where the CPU has instructions for it (AVX512-BF16 or "
-               "AMX), f32 otherwise."},
+       .help = "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
+               "always. auto: bf16 for transformers where the CPU has AVX512-BF16, a batch has at "
+               "least 128 tokens, and tokens times width is at least 16384; f32 otherwise."},
 
       // -- outer --------------------------------------------------------------------------------
       {.name = "outer.mode",
@@ -312,18 +331,24 @@ std::vector<key_spec> declare_keys() {
                "as it arrives."},
       {.name = "outer.optimizer",
        .member = at([](auto& c) -> auto& { return c.outer.optimizer; }),
-       .choices = {"sgd", "momentum", "nesterov", "delayed-nesterov"},
+       .choices = {"sgd", "momentum", "nesterov", "delayed-nesterov", "adam", "adamw", "mixing",
+                   "slowmo", "lookahead-nesterov"},
        .help = "The server's optimizer. delayed-nesterov is made for async; nesterov with sync is "
-               "DiLoCo."},
+               "DiLoCo; mixing is FedAsync's: a share outer.lr of the worker's parameters replaces "
+               "as much of the server's; slowmo is for sync; lookahead-nesterov sends out what "
+               "momentum "
+               "will have made of the parameters when the workers are done."},
       {.name = "outer.lr",
        .member = at([](auto& c) -> auto& { return c.outer.lr; }),
        .range = above_to(0, 100),
-       .help = "Learning rate of the server's optimizer."},
+       .help = "Learning rate of the server's optimizer; with mixing, alpha of FedAsync; with "
+               "slowmo, alpha of SlowMo."},
       {.name = "outer.momentum",
        .member = at([](auto& c) -> auto& { return c.outer.momentum; }),
        .range = from_below(0, 1),
-       .used_when = when("outer.optimizer", {"momentum", "nesterov", "delayed-nesterov"}),
-       .help = "Momentum of the server's optimizer."},
+       .used_when = when("outer.optimizer", {"momentum", "nesterov", "delayed-nesterov", "slowmo",
+                                             "lookahead-nesterov"}),
+       .help = "Momentum of the server's optimizer; beta of SlowMo."},
       {.name = "outer.buffer",
        .member = at([](auto& c) -> auto& { return c.outer.buffer; }),
        .unit = "updates",
@@ -335,6 +360,102 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(0, 1),
        .used_when = when("outer.optimizer", {"delayed-nesterov"}),
        .help = "c: share of the momentum that every update between applies; at most 1/N."},
+      {.name = "outer.accumulate",
+       .member = at([](auto& c) -> auto& { return c.outer.accumulate; }),
+       .unit = "updates",
+       .range = from_to(1, 65536),
+       .used_when = both(when("outer.mode", {"async"}),
+                         when("outer.optimizer", {"sgd", "momentum", "nesterov", "adam", "adamw"})),
+       .help =
+           "Updates that are averaged into one step of the optimizer, in between the parameters "
+           "stay: FedBuff with sgd, Async Buffer with nesterov."},
+      {.name = "outer.beta1",
+       .member = at([](auto& c) -> auto& { return c.outer.beta1; }),
+       .range = from_below(0, 1),
+       .used_when = when("outer.optimizer", {"adam", "adamw"}),
+       .help = "Decay of the server's mean of pseudo-gradients."},
+      {.name = "outer.beta2",
+       .member = at([](auto& c) -> auto& { return c.outer.beta2; }),
+       .range = from_below(0, 1),
+       .used_when = when("outer.optimizer", {"adam", "adamw"}),
+       .help = "Decay of the server's mean of squared pseudo-gradients."},
+      {.name = "outer.epsilon",
+       .member = at([](auto& c) -> auto& { return c.outer.epsilon; }),
+       .range = above_to(0, 10),
+       .used_when = when("outer.optimizer", {"adam", "adamw"}),
+       .help = "Added to the denominator of the server's Adam."},
+      {.name = "outer.weight_decay",
+       .member = at([](auto& c) -> auto& { return c.outer.weight_decay; }),
+       .range = from_to(0, 10),
+       .used_when = when("outer.optimizer", {"adam", "adamw"}),
+       .help = "Weight decay on the server: added to the pseudo-gradient with adam, decoupled with "
+               "adamw."},
+      {.name = "outer.weighting",
+       .member = at([](auto& c) -> auto& { return c.outer.weighting; }),
+       .choices = {"uniform", "tokens"},
+       .help = "What an update counts beside its staleness. uniform: the same for all; tokens: in "
+               "proportion to its local steps, of which quota.local_steps count 1."},
+
+      {.name = "outer.handover",
+       .member = at([](auto& c) -> auto& { return c.outer.handover; }),
+       .choices = {"maintain", "zero"},
+       .used_when = when("outer.mode", {"sync"}),
+       .help = "What workers begin with when a data-parallel stage ends: the state of the server's "
+               "optimizer, or a fresh one."},
+
+      // -- staleness ----------------------------------------------------------------------------
+      {.name = "staleness.weight",
+       .member = at([](auto& c) -> auto& { return c.staleness.weight; }),
+       .choices = {"constant", "polynomial", "hinge"},
+       .help = "How an update's weight falls with its staleness s. polynomial: (1 + s)^-exponent; "
+               "hinge: 1 up to hinge_start, then 1 / (hinge_slope (s - hinge_start) + 1)."},
+      {.name = "staleness.scale",
+       .member = at([](auto& c) -> auto& { return c.staleness.scale; }),
+       .range = above_to(0, 10),
+       .used_when = when("outer.mode", {"async"}),
+       .help = "Weight of an update that is not stale: the soup weight of Liu et al. 2024, whose "
+               "notebook has 1 / sqrt(workers)."},
+      {.name = "staleness.exponent",
+       .member = at([](auto& c) -> auto& { return c.staleness.exponent; }),
+       .range = from_to(0, 10),
+       .used_when = when("staleness.weight", {"polynomial"}),
+       .help = "Exponent of the polynomial weight."},
+      {.name = "staleness.hinge_slope",
+       .member = at([](auto& c) -> auto& { return c.staleness.hinge_slope; }),
+       .range = above_to(0, 1e6),
+       .used_when = when("staleness.weight", {"hinge"}),
+       .help = "a of FedAsync's hinge."},
+      {.name = "staleness.hinge_start",
+       .member = at([](auto& c) -> auto& { return c.staleness.hinge_start; }),
+       .range = from_to(0, 1e6),
+       .used_when = when("staleness.weight", {"hinge"}),
+       .help = "b of FedAsync's hinge."},
+      {.name = "staleness.limit",
+       .member = at([](auto& c) -> auto& { return c.staleness.limit; }),
+       .range = from_to(-1, 1e9),
+       .help = "Updates that are staler are dropped; -1: none. PolyThres has 10."},
+      {.name = "staleness.unit",
+       .member = at([](auto& c) -> auto& { return c.staleness.unit; }),
+       .choices = {"versions", "arrivals"},
+       .help =
+           "What staleness counts: changes of the parameters, or arrivals of updates, since the "
+           "round was assigned. They differ where several updates make one version."},
+      {.name = "staleness.compensation",
+       .member = at([](auto& c) -> auto& { return c.staleness.compensation; }),
+       .choices = {"none", "constant", "adaptive"},
+       .used_when = when("outer.mode", {"async"}),
+       .help = "Delay compensation: g + lambda g g (theta - theta_base), elementwise. adaptive: "
+               "lambda over the root of a running mean of g g (DC-ASGD-a)."},
+      {.name = "staleness.compensation_strength",
+       .member = at([](auto& c) -> auto& { return c.staleness.compensation_strength; }),
+       .range = from_to(0, 1e6),
+       .used_when = when("staleness.compensation", {"constant", "adaptive"}),
+       .help = "lambda; 2 is usual with adaptive."},
+      {.name = "staleness.compensation_decay",
+       .member = at([](auto& c) -> auto& { return c.staleness.compensation_decay; }),
+       .range = from_below(0, 1),
+       .used_when = when("staleness.compensation", {"adaptive"}),
+       .help = "Decay of the running mean of g g."},
 
       // -- quota --------------------------------------------------------------------------------
       {.name = "quota.policy",
@@ -347,6 +468,12 @@ std::vector<key_spec> declare_keys() {
        .unit = "steps",
        .range = from_to(1, 1e6),
        .help = "H: local steps of a round; with dylu, those of the fastest worker."},
+      {.name = "quota.stages",
+       .member = at([](auto& c) -> auto& { return c.quota.stages; }),
+       .help = "H over time, in place of quota.local_steps: \"FROM H\", FROM in local steps of all "
+               "workers. \"FROM data-parallel\" averages the gradients of one batch a worker and "
+               "lets the server take the step (sync only). Post-local SGD: [\"0 data-parallel\", "
+               "\"40000 16\"]."},
       {.name = "quota.speeds",
        .member = at([](auto& c) -> auto& { return c.quota.speeds; }),
        .choices = {"auto", "given", "measured"},
@@ -355,6 +482,14 @@ std::vector<key_spec> declare_keys() {
                "they finished; auto: given on the virtual clock, measured on the wall clock."},
 
       // -- window -------------------------------------------------------------------------------
+      {.name = "window.policy",
+       .member = at([](auto& c) -> auto& { return c.window.policy; }),
+       .choices = {"grace", "clairvoyant"},
+       .used_when = when("outer.mode", {"async"}),
+       .help =
+           "When those who arrived restart. grace: when the window ends; clairvoyant: with the "
+           "last arrival in it, which only a simulation can know, as the public notebook of Liu "
+           "et al. 2024 does."},
       {.name = "window.grace_seconds",
        .member = at([](auto& c) -> auto& { return c.window.grace_seconds; }),
        .unit = "seconds",
@@ -394,6 +529,11 @@ std::vector<key_spec> declare_keys() {
        .unit = "batches",
        .range = from_to(1, 1e6),
        .help = "Batches of each shard in an evaluation."},
+      {.name = "evaluate.half",
+       .member = at([](auto& c) -> auto& { return c.evaluate.half; }),
+       .choices = {"all", "a", "b"},
+       .help = "Which of the batches to evaluate on: all, or every other one. Choose settings by "
+               "half a and report half b, which they were not fitted to."},
       {.name = "evaluate.on",
        .member = at([](auto& c) -> auto& { return c.evaluate.on; }),
        .choices = {"held-out", "training"},

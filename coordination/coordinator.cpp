@@ -33,6 +33,8 @@ std::string_view to_string(fate f) {
       return "wrong_size";
     case fate::not_finite:
       return "not_finite";
+    case fate::too_stale:
+      return "too_stale";
     case fate::abandoned:
       return "abandoned";
     case fate::run_ended:
@@ -41,8 +43,26 @@ std::string_view to_string(fate f) {
   return "?";
 }
 
+std::string_view to_string(round_kind kind) {
+  switch (kind) {
+    case round_kind::local:
+      return "local";
+    case round_kind::rescaled:
+      return "rescaled";
+    case round_kind::gradient:
+      return "gradient";
+  }
+  return "?";
+}
+
 coordinator::coordinator(const config& c, setting s)
-    : config_(c), setting_(std::move(s)), shards_(setting_.shard_weights), quota_(c), tempo_(c) {}
+    : config_(c),
+      setting_(std::move(s)),
+      shards_(setting_.shard_weights),
+      quota_(c),
+      staleness_(c),
+      tempo_(c),
+      stages_(parse_stages(c.quota)) {}
 
 // -- events -------------------------------------------------------------------------------------
 
@@ -55,11 +75,12 @@ action_list coordinator::worker_joined(run_time now, worker_id worker) {
   state.live = true;
   state.incarnation += 1;
   state.next_sequence = 0;
+  state.last_kind = round_kind::local;
   quota_.add(worker, tempo_.moving_pace(worker, now));
   idle_.insert(worker);
   // With nobody at work there is no window or round to wait for; otherwise, in asynchronous runs,
   // a newcomer need not wait unless others already do.
-  if (outstanding_ == 0 || (!window_end_ && !sync())) window_end_ = now;
+  if (dues_.empty() || (!window_end_ && !sync())) window_end_ = now;
   if (version_ == 0 && next_evaluation_ == 0) {
     out.push_back(evaluate_action{0});
     next_evaluation_ = config_.evaluate.every_local_steps;
@@ -103,7 +124,7 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
     return out;
   }
   auto& state = workers_.at(update.id.worker);
-  held_update held{take_outstanding(state), update};
+  const held_update held{take_outstanding(state), update, state.merged_before};
   local_steps_ += held.work.steps;
   state.totals.rounds += 1;
   state.totals.local_steps += held.work.steps;
@@ -203,23 +224,49 @@ void coordinator::settle(run_time now, const assignment& work, const arrival& up
   out.push_back(settle_action{record});
 }
 
-/// One step of the outer optimizer on these updates, and their fate.
+std::uint64_t coordinator::staleness(const held_update& held) const {
+  if (config_.staleness.unit == "arrivals") return merged_ - held.merged_before;
+  return version_ - held.work.base_version;
+}
+
+/// The outer optimizer on those of these updates that are not too stale, and the fate of all.
 void coordinator::apply(const std::vector<held_update>& updates, run_time now, action_list& out) {
+  struct verdict {
+    std::uint64_t staleness;
+    std::optional<double> weight;
+  };
+  std::vector<verdict> verdicts;  // on all, before anything changes
   apply_action step;
   for (const auto& held : updates) {
+    const auto s = staleness(held);
+    verdicts.push_back({s, staleness_.weight(s, held.work.steps)});
+    if (!verdicts.back().weight) continue;
     step.updates.push_back(held.update.id);
-    step.weights.push_back(1.0);
+    step.weights.push_back(*verdicts.back().weight);
   }
-  const std::uint64_t before = version_++;
-  step.version = version_;
-  out.push_back(std::move(step));
-  for (const auto& held : updates) {
-    settle(now, held.work, held.update, fate::applied, out);
+  const bool merges = !step.updates.empty();
+  const bool changes = merges && (sync() || ++accumulated_ == config_.outer.accumulate);
+  if (changes) {
+    accumulated_ = 0;
+    version_ += 1;
+  }
+  if (merges) {
+    merged_ += step.updates.size();
+    step.kind = updates.front().work.kind;
+    step.inner_lr = learning_rate(config_.inner, updates.front().work.rates, 0);
+    step.version = version_;
+    out.push_back(std::move(step));
+  }
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const auto& work = updates[i].work;
+    const auto& [staleness, weight] = verdicts[i];
+    if (!weight) shards_.refund(work.shard, work.steps);
+    settle(now, work, updates[i].update, weight ? fate::applied : fate::too_stale, out);
     auto& record = std::get<settle_action>(out.back()).record;
-    record.staleness = before - held.work.base_version;
-    record.weight = 1.0;
+    record.staleness = staleness;
+    record.weight = weight.value_or(0.0);
   }
-  if (local_steps_ >= next_evaluation_) {
+  if (changes && local_steps_ >= next_evaluation_) {
     const std::int64_t every = config_.evaluate.every_local_steps;
     next_evaluation_ = (local_steps_ / every + 1) * every;
     out.push_back(evaluate_action{version_});
@@ -227,7 +274,7 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
 }
 
 assignment coordinator::take_outstanding(worker_state& worker) {
-  outstanding_ -= 1;
+  dues_.erase(dues_.find(worker.outstanding->due()));
   return *std::exchange(worker.outstanding, std::nullopt);
 }
 
@@ -249,13 +296,16 @@ void coordinator::update_window(run_time now) {
   }
   if (sync()) {
     const auto quorum = static_cast<std::size_t>(config_.window.quorum);
-    if (outstanding_ == 0 || (quorum > 0 && round_.size() >= quorum)) window_end_ = now;
+    if (dues_.empty() || (quorum > 0 && round_.size() >= quorum)) window_end_ = now;
     return;
   }
   if (!window_end_) {
     window_end_ = now + run_time(std::llround(config_.window.grace_seconds * 1e9));
   }
-  if (outstanding_ == 0) window_end_ = std::min(*window_end_, now);
+  const bool nobody_else = config_.window.policy == "clairvoyant"
+                               ? dues_.empty() || *dues_.begin() > *window_end_
+                               : dues_.empty();
+  if (nobody_else) window_end_ = std::min(*window_end_, now);
 }
 
 void coordinator::assign_idle(run_time now, action_list& out) {
@@ -264,18 +314,37 @@ void coordinator::assign_idle(run_time now, action_list& out) {
   }
 }
 
+/// What a round that begins now is like. Moves on from stage to stage.
+const stage& coordinator::current_stage() {
+  while (stage_ + 1 < stages_.size() && local_steps_ >= stages_[stage_ + 1].from) {
+    switched_ = switched_ || stages_[stage_].data_parallel();
+    stage_ += 1;
+  }
+  return stages_[stage_];
+}
+
 assignment coordinator::make_assignment(run_time now, worker_id worker) {
   auto& state = workers_.at(worker);
   assignment work;
   work.id = {worker, state.incarnation, state.next_sequence++};
   work.base_version = version_;
-  work.steps = quota_.steps(worker);
+  if (const auto& now_is = current_stage(); now_is.data_parallel()) {
+    work.kind = round_kind::gradient;
+    work.steps = 1;
+  } else {
+    work.kind = switched_ ? round_kind::rescaled : round_kind::local;
+    work.handover = state.last_kind == round_kind::gradient;
+    quota_.set_local_steps(now_is.local_steps);
+    work.steps = quota_.steps(worker);
+  }
+  state.last_kind = work.kind;
   if (config_.data.shard_sampling == "fixed") {
     work.shard = static_cast<shard_id>(worker % shards_.size());
   } else {
     random_generator random(static_cast<std::uint64_t>(config_.run.seed),
                             random_stream::shard_choice, {assignments_});
-    work.shard = shards_.draw(random);
+    work.shard = config_.data.shard_sampling == "balanced" ? shards_.draw(random)
+                                                           : shards_.draw_least_visited(random);
   }
   assignments_ += 1;
   work.data_position = shards_.reserve(work.shard, work.steps);
@@ -289,11 +358,12 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
     work.rates = make_schedule(config_.inner, config_.run.local_steps, shards_.share(work.shard));
     work.rates.start = static_cast<std::int64_t>(work.data_position);
   }
+  state.merged_before = merged_;
   work.assigned_at = now;
   work.timing =
       tempo_.round(work.id, work.steps, now, setting_.update_bytes, setting_.update_bytes);
   state.outstanding = work;
-  outstanding_ += 1;
+  dues_.insert(work.due());
   return work;
 }
 

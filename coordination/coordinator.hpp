@@ -17,9 +17,11 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/stages.hpp"
 #include "coordination/quota.hpp"
 #include "coordination/schedule.hpp"
 #include "coordination/shards.hpp"
+#include "coordination/staleness.hpp"
 #include "coordination/tempo.hpp"
 #include "coordination/types.hpp"
 
@@ -30,11 +32,15 @@ struct assign_action {
   assignment work;
 };
 
-/// Make version `version` from the current one: the outer optimizer on the weighted mean of these
-/// updates, added in this order (one update alone is taken as it is, times its weight).
+/// Give the outer optimizer the weighted mean of these updates, added in this order (one update
+/// alone is taken as it is, times its weight). `version` is the current one after that: the next,
+/// or still the same where the optimizer accumulates updates and this was not the last of a step.
+/// Gradients (round_kind) go to the inner optimizer's class instead.
 struct apply_action {
   std::vector<update_id> updates;  // ascending
   std::vector<double> weights;
+  round_kind kind;  // of all of them
+  double inner_lr;  // at the first step of the first one's round
   std::uint64_t version;
 };
 
@@ -130,12 +136,15 @@ class coordinator {
     bool live = false;
     std::uint64_t next_sequence = 0;
     std::optional<assignment> outstanding;  // given out, not arrived
+    std::uint64_t merged_before = 0;        // updates merged before it was given out
+    round_kind last_kind = round_kind::local;
     worker_totals totals;
   };
 
   struct held_update {  // arrived and admitted
     assignment work;
     arrival update;
+    std::uint64_t merged_before;
   };
 
   bool sync() const { return config_.outer.mode == "sync"; }
@@ -143,11 +152,13 @@ class coordinator {
   void settle(run_time now, const assignment& work, const arrival& update, fate what,
               action_list& out);
   void apply(const std::vector<held_update>& updates, run_time now, action_list& out);
+  std::uint64_t staleness(const held_update& held) const;
   assignment take_outstanding(worker_state& worker);
   void abandon(run_time now, worker_state& worker, fate what, action_list& out);
   void update_window(run_time now);
   void assign_idle(run_time now, action_list& out);
   assignment make_assignment(run_time now, worker_id worker);
+  const stage& current_stage();
   bool check_budget(run_time now, action_list& out);
   void finish(run_time now, bool interrupted, action_list& out);
 
@@ -155,14 +166,20 @@ class coordinator {
   setting setting_;
   shard_pool shards_;
   quota_policy quota_;
+  staleness_policy staleness_;
   tempo tempo_;
   std::map<worker_id, worker_state> workers_;
-  std::set<worker_id> idle_;                // live, without work, wait for the window's end
+  std::set<worker_id> idle_;  // live, without work, wait for the window's end
+  std::vector<stage> stages_;
+  std::size_t stage_ = 0;                   // the current one
+  bool switched_ = false;                   // a data-parallel stage has ended
   std::size_t live_ = 0;                    // workers
-  std::size_t outstanding_ = 0;             // of these, with work
+  std::multiset<run_time> dues_;            // of their rounds that are given out
   std::map<worker_id, held_update> round_;  // sync: this round's arrivals, by worker id
   std::optional<run_time> window_end_;
   std::uint64_t version_ = 0;
+  std::uint64_t merged_ = 0;      // updates
+  std::int64_t accumulated_ = 0;  // merges since the version changed
   std::uint64_t assignments_ = 0;
   std::int64_t local_steps_ = 0;
   std::int64_t next_evaluation_ = 0;

@@ -21,6 +21,9 @@ class quota_policy {
   void change(worker_id worker, run_time pace);
   void remove(worker_id worker);
 
+  /// H, of which a full round consists from now on.
+  void set_local_steps(std::int64_t local_steps) { local_steps_ = local_steps; }
+
   /// A finished round: updates the estimate of the worker's pace where speeds are measured.
   void observe(worker_id worker, std::uint32_t steps, run_time compute_time);
 

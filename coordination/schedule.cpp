@@ -7,7 +7,9 @@
 namespace rubato {
 
 double learning_rate(const config::inner_section& inner, const rate_span& span, std::int64_t step) {
-  const std::int64_t t = span.start + step + 1;
+  const bool notebook = inner.schedule == "notebook";
+  if (notebook && step == 0) return inner.lr;
+  const std::int64_t t = span.start + step + (notebook ? 0 : 1);
   if (t < span.warmup) {
     return inner.lr * static_cast<double>(t) / static_cast<double>(span.warmup);
   }

@@ -12,7 +12,8 @@ namespace rubato {
 /// eta_t for t = span.start + step + 1, the count of steps including this one:
 ///   t < warmup:  t * lr / warmup
 ///   otherwise:   final_lr + (lr - final_lr) / 2 * (1 + cos(pi * (t - warmup) / (total - warmup)))
-/// The ratio is clamped to [0, 1]: beyond `total` the rate stays at final_lr.
+/// The ratio is clamped to [0, 1]: beyond `total` the rate stays at final_lr. With inner.schedule =
+/// "notebook", t counts the steps before this one, and the first step of a round has the rate lr.
 double learning_rate(const config::inner_section& inner, const rate_span& span, std::int64_t step);
 
 /// The schedule of a share (0..1] of the budget: total = budget * share, at least 1; warm-up is

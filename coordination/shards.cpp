@@ -8,7 +8,10 @@
 namespace rubato {
 
 shard_pool::shard_pool(std::vector<double> weights)
-    : weights_(std::move(weights)), position_(weights_.size()), learned_(weights_.size()) {
+    : weights_(std::move(weights)),
+      position_(weights_.size()),
+      visits_(weights_.size()),
+      learned_(weights_.size()) {
   const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
   if (weights_.empty() || !(sum > 0.0)) throw std::invalid_argument("shard_pool: no weight");
   for (auto& weight : weights_) weight /= sum;
@@ -43,7 +46,17 @@ shard_id shard_pool::draw(random_generator& random) const {
   return last;
 }
 
+shard_id shard_pool::draw_least_visited(random_generator& random) const {
+  const auto fewest = *std::min_element(visits_.begin(), visits_.end());
+  auto nth =
+      random.below(static_cast<std::uint64_t>(std::count(visits_.begin(), visits_.end(), fewest)));
+  shard_id shard = 0;
+  while (visits_[shard] != fewest || nth-- > 0) shard += 1;
+  return shard;
+}
+
 std::uint64_t shard_pool::reserve(shard_id shard, std::uint32_t steps) {
+  visits_[shard] += 1;
   learned_[shard] += steps;
   learned_sum_ += steps;
   return std::exchange(position_[shard], position_[shard] + steps);

@@ -27,6 +27,9 @@ class shard_pool {
   /// Draws a shard by probabilities().
   shard_id draw(random_generator& random) const;
 
+  /// One of the shards with the fewest rounds given out, each as likely.
+  shard_id draw_least_visited(random_generator& random) const;
+
   /// Gives out the next `steps` batches of a shard, which count as learned from now on. Returns
   /// the position of the first: also the number of steps of the shard's schedule given out before.
   std::uint64_t reserve(shard_id shard, std::uint32_t steps);
@@ -37,6 +40,7 @@ class shard_pool {
  private:
   std::vector<double> weights_;          // normalised
   std::vector<std::uint64_t> position_;  // batches given out, never reused
+  std::vector<std::uint64_t> visits_;    // rounds given out
   std::vector<std::uint64_t> learned_;   // n_i
   std::uint64_t learned_sum_ = 0;
 };

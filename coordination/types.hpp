@@ -64,6 +64,15 @@ struct round_timing {
   bool operator==(const round_timing&) const = default;
 };
 
+/// What a round brings back.
+enum class round_kind : std::uint8_t {
+  local,     // a pseudo-gradient, of local steps
+  rescaled,  // the same, at a learning rate times inner.local_scale
+  gradient,  // the gradient of one batch, for the server to take the step with
+};
+
+std::string_view to_string(round_kind kind);
+
 /// One round of work: which version to start from, which batches, how many steps.
 struct assignment {
   update_id id{};
@@ -71,6 +80,8 @@ struct assignment {
   shard_id shard = 0;
   std::uint64_t data_position = 0;  // the shard's first batch of this round
   std::uint32_t steps = 0;
+  round_kind kind = round_kind::local;
+  bool handover = false;  // begin with the server's optimizer state: the one before was a gradient
   rate_span rates{};
   run_time assigned_at{0};
   round_timing timing{};  // zero where nothing is simulated
@@ -103,6 +114,7 @@ enum class fate : std::uint8_t {
   wrong_base,         // not the base version of the assignment
   wrong_size,         // not the model's size
   not_finite,         // NaN or infinity in it
+  too_stale,          // staler than staleness.limit
   abandoned,          // the worker was lost before it handed in
   run_ended,          // still in flight when the run ended
 };
@@ -115,7 +127,7 @@ struct update_record {
   arrival update;
   fate what = fate::applied;
   std::uint64_t version = 0;    // after settling
-  std::uint64_t staleness = 0;  // versions made since the base
+  std::uint64_t staleness = 0;  // since the round was assigned, in staleness.unit
   double weight = 0.0;          // what the pseudo-gradient was multiplied with
   std::int64_t tokens = 0;      // of the assigned steps
   run_time settled_at{0};

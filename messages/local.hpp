@@ -17,16 +17,22 @@ namespace rubato {
 
 // -- server <-> node, worker --------------------------------------------------------------------
 
+/// A worker's optimizer state (optim/inner_optimizer.hpp).
+struct inner_state;
+using inner_state_ptr = std::shared_ptr<inner_state>;
+
 /// Server to node, node to worker: a round to do.
 struct assign_round {
   assignment work;
   version_ptr base;
+  std::shared_ptr<const inner_state> inner;  // to begin with; null: what the worker has
 };
 
 /// What a finished round brings back.
 struct submission {
   arrival update;
-  version_ptr delta;  // theta_base - theta_end
+  version_ptr delta;  // theta_base - theta_end, or the gradient, by the round's kind
+  std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
 };
 
 /// Worker to server. A worker has at most one that is not settled.
@@ -47,10 +53,6 @@ struct update_settled {
 };
 
 // -- node <-> lane ------------------------------------------------------------------------------
-
-/// A worker's optimizer state, opaque to everyone but the lane that runs its round.
-struct inner_state;
-using inner_state_ptr = std::shared_ptr<inner_state>;
 
 /// Worker to node: this round may run. Node to lane: run it.
 struct run_round {

@@ -8,10 +8,19 @@ namespace rubato {
 struct cpu_features {
   bool avx2 = false;         // AVX2 and FMA
   bool avx512 = false;       // AVX512-F, -DQ, -BW and -VL
-  bool avx512_bf16 = false;  // also on every CPU with AMX-BF16
+  bool avx512_bf16 = false;  // as every CPU with AMX-BF16 has, too
 };
 
 /// Those of this machine that the operating system lets programs use.
-cpu_features this_cpu();
+inline cpu_features this_cpu() {
+  cpu_features features;
+#if defined(__x86_64__)
+  features.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
+#endif
+  return features;
+}
 
 }  // namespace rubato

@@ -11,6 +11,7 @@
 #include "config/error.hpp"
 #include "model/blas.hpp"
 #include "model/network.hpp"
+#include "model/precision.hpp"
 
 namespace rubato {
 
@@ -30,10 +31,12 @@ auto in_libtorch(Function compute) {
 class network_learner final : public learner {
  public:
   /// `longest`: of an example, in tokens; of no meaning for points.
-  network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest)
+  network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest,
+                  precision products)
       : network_(std::move(net)),
         shape_(shape),
         longest_(longest),
+        precision_(products),
         parameters_(network_->layout().size()),
         gradient_(network_->layout().end(section::trainable)) {
     std::vector<torch::Tensor> views;
@@ -58,7 +61,12 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
-      const auto loss = at::cross_entropy_loss(network_->logits(inputs(b)), targets());
+      torch::Tensor logits;
+      {
+        const product_precision products(precision_);
+        logits = network_->logits(inputs(b));
+      }
+      const auto loss = at::cross_entropy_loss(logits.to(torch::kFloat), targets());
       loss.backward();
       check_gradient_place();
       return static_cast<double>(loss.item<float>());
@@ -164,6 +172,7 @@ class network_learner final : public learner {
   std::unique_ptr<network> network_;
   data_shape shape_;
   std::int64_t longest_;
+  precision precision_;
   parameter_buffer parameters_;
   parameter_buffer gradient_;
   std::vector<torch::Tensor> views_;  // into the buffers, in the order of the layout
@@ -194,11 +203,13 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
     throw usage_error("data.kind = \"" + c.data.kind + "\" gives " + std::to_string(shape.classes) +
                       " tokens or classes to tell apart; a model needs at least 2");
   }
-  return [model, shape, reads_tokens, threads = static_cast<int>(c.workers.threads_per_lane)] {
+  return [model, shape, reads_tokens, threads = static_cast<int>(c.workers.threads_per_lane),
+          products = resolve_precision(c)] {
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
     auto net = reads_tokens ? make_transformer(model, shape.classes) : make_mlp(model, shape);
-    return std::make_unique<network_learner>(std::move(net), shape, model.sequence_length);
+    return std::make_unique<network_learner>(std::move(net), shape, model.sequence_length,
+                                             products);
   };
 }
 

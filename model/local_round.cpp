@@ -29,8 +29,11 @@ void local_round::begin(const assignment& work, version_ptr base,
 void local_round::step(const batch& b) {
   const std::size_t trainable = model_->layout().end(section::trainable);
   loss_sum_ += model_->compute_gradient(b);
-  optimizer_->step(model_->parameters().first(trainable), model_->gradient().first(trainable),
-                   *inner_, learning_rate(inner_options_, work_.rates, steps_));
+  if (work_.kind != round_kind::gradient) {
+    const double scale = work_.kind == round_kind::rescaled ? inner_options_.local_scale : 1.0;
+    optimizer_->step(model_->parameters().first(trainable), model_->gradient().first(trainable),
+                     *inner_, scale * learning_rate(inner_options_, work_.rates, steps_));
+  }
   steps_ += 1;
 }
 
@@ -40,6 +43,10 @@ local_round::result local_round::finish() {
   const auto base = base_->span();
   std::transform(base.begin(), base.end(), theta.begin(), delta->data(),
                  [](float from, float to) { return from - to; });
+  if (work_.kind == round_kind::gradient) {
+    const auto gradient = model_->gradient().first(model_->layout().end(section::trainable));
+    std::copy(gradient.begin(), gradient.end(), delta->data());
+  }
   const auto shared = std::as_const(*delta).span().first(model_->layout().end(section::averaged));
 
   result r;

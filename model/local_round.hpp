@@ -1,5 +1,6 @@
-// One round of a worker: from a base version, a number of inner steps, to a pseudo-gradient. What a
-// lane runs, and what a bare loop without actors would do, step for step.
+// One round of a worker: from a base version, a number of inner steps, to a pseudo-gradient; or one
+// gradient, where the server takes the steps. What a lane runs, and what a bare loop without actors
+// would do, step for step.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 #include "config/config.hpp"
 #include "coordination/types.hpp"
 #include "data/dataset.hpp"
-#include "model/inner_optimizer.hpp"
 #include "model/learner.hpp"
+#include "optim/inner_optimizer.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -26,12 +27,13 @@ class local_round {
 
   bool done() const { return steps_ == work_.steps; }
 
-  /// One inner step on the next batch of the round, at the learning rate of Eq 3.
+  /// One inner step on the next batch of the round, at the learning rate of Eq 3; for
+  /// round_kind::gradient only the gradient, not clipped.
   void step(const batch& b);
 
   struct result {
     arrival update;
-    version_ptr delta;  // theta_base - theta_end
+    version_ptr delta;  // theta_base - theta_end, or the gradient in its trainable section
   };
 
   /// The pseudo-gradient and what is to be said about it. Lets go of base and inner state.

@@ -28,9 +28,10 @@ void set_autocast(bool on) {
 }
 #endif
 
-// Converting the weights costs as much for few tokens as for many, and each of the conversions of a
-// step costs some microseconds. Measured on one core of a Zen 5 (f32 by OpenBLAS's Cooperlake
-// kernels, bf16 by oneDNN), bf16 / f32 in tokens a second, over width and tokens in a batch:
+// What bf16 costs is converting each weight, which does not depend on the number of tokens, and
+// some microseconds for each call. Measured on one core of a Zen 5 (f32 by OpenBLAS's Cooperlake
+// kernels, bf16 by oneDNN, 2 layers), bf16 / f32 in tokens a second, over width and tokens in a
+// batch:
 //
 //              16     32     128    256    512    2048
 //     32      0.40   0.43   0.60   0.85   0.95   1.23

@@ -86,8 +86,9 @@ class transformer final : public network {
     auto x = (at::embedding(token_embedding_, tokens) + position_embedding_.narrow(0, 0, length))
                  .view({-1, width_});
     for (const block& b : blocks_) {
-      x = attend(b, normalize(b.attention_norm, x), length).add_(x);
-      x = feed_forward(b, normalize(b.feed_forward_norm, x)).add_(x);
+      // A new tensor, not add_(): a branch may be bf16, the hidden state never.
+      x = x + attend(b, normalize(b.attention_norm, x), length);
+      x = x + feed_forward(b, normalize(b.feed_forward_norm, x));
     }
     return at::linear(normalize(norm_, x), token_embedding_);
   }

@@ -26,12 +26,13 @@ class delayed_nesterov final : public outer_optimizer {
   std::vector<std::string_view> buffer_names() const override {
     return {"momentum", "accumulated"};
   }
+  bool renews_momentum(std::uint64_t t) const override { return (t + 1) % n_ == 0; }
 
  private:
-  void update(std::uint64_t t, merge_block& block) const override {
+  void update(merge_block& block) const override {
     auto m = block.state(0);
     auto accumulated = block.state(1);
-    if ((t + 1) % n_ == 0) {
+    if (renews_momentum(block.t)) {
       m = beta_ * m + (accumulated + block.g) / n_float_;
       block.theta_next = block.theta - lr_ * (share_at_end_ * m + block.g / n_float_);
       accumulated.setZero();

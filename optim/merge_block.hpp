@@ -4,7 +4,9 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "optim/parameter_buffer.hpp"
@@ -13,6 +15,8 @@ namespace rubato {
 
 /// Elements [first, first + theta.size()) of one merge. Blocks are independent of each other.
 struct merge_block {
+  std::uint64_t t;  // merges before this one
+  double inner_lr;  // gamma: the workers' learning rate, see outer_optimizer::merge
   Eigen::Map<const Eigen::ArrayXf> theta;
   Eigen::Map<const Eigen::ArrayXf> g;
   Eigen::Map<Eigen::ArrayXf> theta_next;
@@ -24,5 +28,12 @@ struct merge_block {
     return {buffers[index]->data() + first, theta.size()};
   }
 };
+
+/// Elementwise square root, correctly rounded. Eigen's own sqrt() is an approximation on SSE and
+/// AVX, which differs between processors and, within a block, from the elements at its end.
+template <typename Expression>
+auto exact_sqrt(const Expression& x) {
+  return x.unaryExpr([](float value) { return std::sqrt(value); });
+}
 
 }  // namespace rubato

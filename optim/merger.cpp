@@ -4,62 +4,179 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
-#include <utility>
-#include <vector>
 
 #include "optim/reductions.hpp"
 
 namespace rubato {
 
-merger::merger(const parameter_layout& layout, std::unique_ptr<outer_optimizer> optimizer)
-    : layout_(layout),
-      optimizer_(std::move(optimizer)),
-      state_(optimizer_->initial_state(layout_.end(section::trainable))),
-      pool_(layout_.size()),
-      mean_(layout_.end(section::averaged)) {}
+namespace {
 
-version_ptr merger::merge(const parameter_buffer& current, std::span<const version_ptr> deltas,
-                          std::span<const double> weights) {
-  if (deltas.empty() || deltas.size() != weights.size()) {
-    throw std::invalid_argument("merger: as many weights as deltas, at least one");
-  }
-  for (const auto& delta : deltas) {
-    if (delta->size() != layout_.size() || current.size() != layout_.size()) {
-      throw std::invalid_argument("merger: a buffer is not of the layout's size");
-    }
-  }
+// Elementwise stages, so the size of a piece is free; this one stays in the L1 cache.
+constexpr std::size_t block_size = 1024;
+
+}  // namespace
+
+merger::merger(const parameter_layout& layout, const config& c)
+    : layout_(layout),
+      optimizer_(make_outer_optimizer(c.outer, c.workers.count)),
+      compensation_(c.staleness, layout_.end(section::trainable)),
+      accumulate_(static_cast<std::uint64_t>(c.outer.accumulate)),
+      outer_(optimizer_->initial_state(layout_.end(section::trainable))),
+      pool_(layout_.size()),
+      g_(layout_.end(section::averaged)) {
+  if (accumulate_ > 1) pending_sum_ = std::make_shared<parameter_buffer>(g_.size());
+}
+
+// -- merging ------------------------------------------------------------------------------------
+
+version_ptr merger::merge(const version_ptr& current, std::span<const merge_input> inputs,
+                          double inner_lr) {
+  check(current, inputs);
   const std::size_t trainable = layout_.end(section::trainable);
   const std::size_t shared = layout_.end(section::averaged);
 
-  // A single update of weight 1, the common case, needs no copy.
-  std::span<const float> g = deltas[0]->span().first(shared);
-  if (deltas.size() > 1) {
-    std::vector<std::span<const float>> inputs;
-    for (const auto& delta : deltas) inputs.push_back(delta->span().first(shared));
-    weighted_mean(inputs, weights, mean_.span());
-    g = mean_.span();
-  } else if (weights[0] != 1.0) {
-    const auto weight = static_cast<float>(weights[0]);
-    std::transform(g.begin(), g.end(), mean_.data(), [weight](float x) { return weight * x; });
-    g = mean_.span();
+  auto g = combine(*current, inputs);
+  if (pending_sum_ != nullptr) {
+    if (!accumulate(g)) return current;
+    g = g_.span();
   }
 
   auto next = pool_.take();
-  optimizer_->merge(current.span().first(trainable), state_, g.first(trainable),
-                    next->span().first(trainable));
-  for (std::size_t i = trainable; i < shared; ++i) next->data()[i] = current.data()[i] - g[i];
-  std::copy(current.span().begin() + static_cast<std::ptrdiff_t>(shared), current.span().end(),
+  if (optimizer_->renews_momentum(outer_.updates)) momentum_square_.reset();
+  optimizer_->merge(current->span().first(trainable), outer_, g.first(trainable),
+                    next->span().first(trainable), inner_lr);
+  for (std::size_t i = trainable; i < shared; ++i) next->data()[i] = current->data()[i] - g[i];
+  std::copy(current->span().begin() + static_cast<std::ptrdiff_t>(shared), current->span().end(),
             next->span().begin() + static_cast<std::ptrdiff_t>(shared));
   return next;
 }
 
+bool merger::needs_base() const {
+  return compensation_.active() || optimizer_->measures_from_current();
+}
+
+void merger::check(const version_ptr& current, std::span<const merge_input> inputs) const {
+  const auto fits = [this](const version_ptr& buffer) {
+    return buffer != nullptr && buffer->size() == layout_.size();
+  };
+  if (inputs.empty()) throw std::invalid_argument("merger: there is no input");
+  bool good = fits(current);
+  for (const auto& input : inputs) {
+    good = good && fits(input.delta) && (!needs_base() || fits(input.base));
+  }
+  if (!good) throw std::invalid_argument("merger: a buffer is missing or not of the layout's size");
+}
+
+/// Stages 1 and 2, on elements [first, first + delta.size()).
+void merger::correct(std::size_t first, const parameter_buffer& current,
+                     const parameter_buffer& start, std::span<float> delta) {
+  const std::size_t trainable = layout_.end(section::trainable);
+  if (first >= trainable) return;
+  const auto g = delta.first(std::min(delta.size(), trainable - first));
+  const auto theta = current.span().subspan(first, g.size());
+  const auto base = start.span().subspan(first, g.size());
+  compensation_.apply(first, theta, base, g);
+  if (optimizer_->measures_from_current()) {
+    for (std::size_t i = 0; i < g.size(); ++i) g[i] += theta[i] - base[i];
+  }
+}
+
+/// Stages 1 to 3. The result is good until the next merge, or for as long as the input is.
+std::span<const float> merger::combine(const parameter_buffer& current,
+                                       std::span<const merge_input> inputs) {
+  const std::size_t shared = layout_.end(section::averaged);
+  if (inputs.size() == 1 && inputs[0].weight == 1.0 && !needs_base()) {
+    return inputs[0].delta->span().first(shared);  // the common case, needs no copy
+  }
+
+  std::vector<double> weights;
+  for (const auto& input : inputs) weights.push_back(input.weight);
+  std::vector<std::span<const float>> pieces(inputs.size());
+  std::vector<float> corrected(needs_base() ? inputs.size() * block_size : 0);
+  for (std::size_t first = 0; first < shared; first += block_size) {
+    const std::size_t count = std::min(block_size, shared - first);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      pieces[i] = inputs[i].delta->span().subspan(first, count);
+      if (!needs_base()) continue;
+      const auto copy = std::span(corrected).subspan(i * block_size, count);
+      std::copy(pieces[i].begin(), pieces[i].end(), copy.begin());
+      correct(first, current, *inputs[i].base, copy);
+      pieces[i] = copy;
+    }
+    const auto out = g_.span().subspan(first, count);
+    if (inputs.size() == 1) {
+      const auto weight = static_cast<float>(weights[0]);
+      for (std::size_t j = 0; j < count; ++j) out[j] = weight * pieces[0][j];
+    } else {
+      weighted_mean(pieces, weights, out);
+    }
+  }
+  return g_.span();
+}
+
+/// Stage 4: true when a step is due, for the mean that is in g_ then.
+bool merger::accumulate(std::span<const float> g) {
+  const auto sum = pending_sum_->span();
+  pending_ += 1;
+  if (pending_ < accumulate_) {
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += g[i];
+    return false;
+  }
+  const auto n = static_cast<float>(accumulate_);
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    g_.data()[i] = (sum[i] + g[i]) / n;
+    sum[i] = 0.0F;
+  }
+  pending_ = 0;
+  return true;
+}
+
 double merger::cosine_to_momentum(const parameter_buffer& delta) const {
-  const auto* momentum = optimizer_->momentum_of(state_);
+  const auto* momentum = optimizer_->momentum_of(outer_);
   if (momentum == nullptr) return std::numeric_limits<double>::quiet_NaN();
   const auto g = delta.span().first(layout_.end(section::trainable));
   const auto m = momentum->span();
-  const double norms = std::sqrt(sum_of_squares(g) * sum_of_squares(m));
+  if (!momentum_square_) momentum_square_ = sum_of_squares(m);
+  const double norms = std::sqrt(sum_of_squares(g) * *momentum_square_);
   return norms > 0.0 ? dot(g, m) / norms : std::numeric_limits<double>::quiet_NaN();
+}
+
+// -- state --------------------------------------------------------------------------------------
+
+std::vector<std::pair<std::string, buffer_ptr>> merger::own_buffers() const {
+  std::vector<std::pair<std::string, buffer_ptr>> result;
+  const auto names = optimizer_->buffer_names();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    result.emplace_back(names[i], outer_.buffers[i]);
+  }
+  if (pending_sum_ != nullptr) result.emplace_back("pending", pending_sum_);
+  if (const auto& s = compensation_.mean_square()) result.emplace_back("mean_square", s);
+  return result;
+}
+
+merger_state merger::state() const {
+  merger_state result{outer_.updates, pending_, {}};
+  for (auto& [name, values] : own_buffers()) result.buffers.push_back({name, values});
+  return result;
+}
+
+void merger::restore(const merger_state& state) {
+  const auto own = own_buffers();
+  const auto fits = [](const auto& mine, const named_buffer& given) {
+    return mine.first == given.name && given.values != nullptr &&
+           mine.second->size() == given.values->size();
+  };
+  if (state.pending >= accumulate_ ||
+      !std::equal(own.begin(), own.end(), state.buffers.begin(), state.buffers.end(), fits)) {
+    throw std::invalid_argument("merger: the state is of another configuration or layout");
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const auto given = state.buffers[i].values->span();
+    std::copy(given.begin(), given.end(), own[i].second->data());
+  }
+  outer_.updates = state.updates;
+  pending_ = state.pending;
+  momentum_square_.reset();
 }
 
 }  // namespace rubato

@@ -14,7 +14,7 @@ class momentum final : public outer_optimizer {
   std::vector<std::string_view> buffer_names() const override { return {"momentum"}; }
 
  private:
-  void update(std::uint64_t /*t*/, merge_block& block) const override {
+  void update(merge_block& block) const override {
     auto m = block.state(0);
     m = beta_ * m + block.g;
     block.theta_next = block.theta - lr_ * m;

@@ -15,7 +15,7 @@ class nesterov final : public outer_optimizer {
   std::vector<std::string_view> buffer_names() const override { return {"momentum"}; }
 
  private:
-  void update(std::uint64_t /*t*/, merge_block& block) const override {
+  void update(merge_block& block) const override {
     auto m = block.state(0);
     m = beta_ * m + block.g;
     block.theta_next = block.theta - lr_ * (block.g + beta_ * m);

@@ -33,7 +33,8 @@ const parameter_buffer* outer_optimizer::momentum_of(const outer_state& state) c
 }
 
 void outer_optimizer::merge(std::span<const float> theta, outer_state& state,
-                            std::span<const float> g, std::span<float> theta_next) const {
+                            std::span<const float> g, std::span<float> theta_next,
+                            double inner_lr) const {
   const std::size_t size = theta.size();
   if (g.size() != size || theta_next.size() != size) {
     throw std::invalid_argument("merge: theta, g and theta_next differ in size");
@@ -49,12 +50,14 @@ void outer_optimizer::merge(std::span<const float> theta, outer_state& state,
 
   for (std::size_t first = 0; first < size; first += block_size) {
     const auto count = static_cast<Eigen::Index>(std::min(block_size, size - first));
-    merge_block block{{theta.data() + first, count},
+    merge_block block{state.updates,
+                      inner_lr,
+                      {theta.data() + first, count},
                       {g.data() + first, count},
                       {theta_next.data() + first, count},
                       state.buffers,
                       first};
-    update(state.updates, block);
+    update(block);
   }
   ++state.updates;
 }

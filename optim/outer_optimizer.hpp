@@ -43,17 +43,28 @@ class outer_optimizer {
   /// The state's momentum, for the cosine that is logged; nullptr when the method has none.
   const parameter_buffer* momentum_of(const outer_state& state) const;
 
+  /// True when g is to be theta - theta_end, the way from the current parameters to a worker's,
+  /// instead of the pseudo-gradient theta_start - theta_end. They differ by what the server has
+  /// merged since the worker started.
+  virtual bool measures_from_current() const { return false; }
+
+  /// False when merge number t (from 0) leaves the momentum as it is, so that what was computed
+  /// from it stays good.
+  virtual bool renews_momentum(std::uint64_t /*t*/) const { return true; }
+
   /// theta' and state' from theta, state and the (already weighted) pseudo-gradient g.
+  /// `inner_lr`: gamma, the workers' learning rate at the start of the round that gave g; only
+  /// slowmo looks at it, and throws std::invalid_argument unless it is positive and finite.
   /// All spans have the size the state was made for; theta_next may not overlap theta or g.
   /// state is updated in place. Elementwise: bit-identical for any split of the buffer and any
   /// alignment; NaN and infinity propagate, zero padding stays zero.
   /// Throws std::invalid_argument, and changes nothing, when sizes do not match.
   void merge(std::span<const float> theta, outer_state& state, std::span<const float> g,
-             std::span<float> theta_next) const;
+             std::span<float> theta_next, double inner_lr) const;
 
  private:
-  /// The method's formula on one block (merge_block.hpp); t counts the merges before this one.
-  virtual void update(std::uint64_t t, merge_block& block) const = 0;
+  /// The method's formula on one block (merge_block.hpp).
+  virtual void update(merge_block& block) const = 0;
 };
 
 /// The optimizer that `outer` names. `workers` stands in for buffer = 0.

@@ -15,9 +15,7 @@ class sgd final : public outer_optimizer {
   std::vector<std::string_view> buffer_names() const override { return {}; }
 
  private:
-  void update(std::uint64_t /*t*/, merge_block& block) const override {
-    block.theta_next = block.theta - lr_ * block.g;
-  }
+  void update(merge_block& block) const override { block.theta_next = block.theta - lr_ * block.g; }
 
   float lr_;
 };

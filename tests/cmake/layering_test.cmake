@@ -29,20 +29,23 @@ endfunction()
 
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
 foreach(folder IN ITEMS config optim data storage monitoring coordination messages model actors app
-        bench cmake docs scripts tests)
+        bench cmake compare docs scripts tests)
   file(WRITE "${SCRATCH_DIR}/${folder}/README.md" "What is in it.\n")
 endforeach()
 file(WRITE "${SCRATCH_DIR}/optim/a.hpp"
   "// #include \"actors/a.hpp\"\n#include <Eigen/Core>\n#include \"config/a.hpp\"\n#include \"optim/b.hpp\"\n")
 file(WRITE "${SCRATCH_DIR}/messages/caf.hpp" "#include <caf/all.hpp>\n#if CAF_VERSION < 1800\n#endif\n")
+file(WRITE "${SCRATCH_DIR}/config/a.hpp" "#include <compare>\n")  # the standard library's
 file(WRITE "${SCRATCH_DIR}/actors/a.cpp" "#include \"messages/caf.hpp\"\n#include \"model/a.hpp\"\n")
 file(WRITE "${SCRATCH_DIR}/tests/model/a_test.cpp" "#include <torch/torch.h>\n#include \"optim/a.hpp\"\n")
 file(WRITE "${SCRATCH_DIR}/docs/a.md" "build/home/a, ~/home/a, https://a.example/home/a\n")
-expect(TRUE "4 source files keep to their layers")
+expect(TRUE "5 source files keep to their layers")
 
 rejected(coordination/b.hpp "int a;\n\n#include \"actors/a.hpp\""
   "3: #include \"actors/a.hpp\": coordination/ may include of the other folders: config")
 rejected(config/b.hpp "#include <optim/a.hpp>" "1: #include <optim/a.hpp>: config/ may include")
+rejected(bench/b.cpp "#include \"messages/caf.hpp\"" "1: #include \"messages/caf.hpp\": bench/ may")
+rejected(actors/b.cpp "#include \"bench/a.hpp\"" "1: #include \"bench/a.hpp\": actors/ may include")
 rejected(app/b.cpp "#include \"messages/caf.hpp\"" "1: #include \"messages/caf.hpp\": app/ may")
 rejected(actors/b.cpp "#include \"b.hpp\"" "1: #include \"b.hpp\": write it from the root")
 rejected(actors/b.cpp "#include \"../model/a.hpp\"" "1: #include \"../model/a.hpp\": write it from")

@@ -125,19 +125,34 @@ override_list unusual_settings() {
       {"inner.momentum", "0.95"},
       {"inner.weight_decay", "0"},
       {"inner.clip", "1e5"},
+      {"inner.schedule", "notebook"},
+      {"inner.state", "zero"},
+      {"inner.local_scale", "0.25"},
       {"inner.precision", "bf16"},
       {"outer.optimizer", "delayed-nesterov"},
       {"outer.lr", "0.05"},
       {"outer.momentum", "0.8"},
       {"outer.buffer", "7"},
       {"outer.activation", "0.1"},
+      {"outer.weighting", "tokens"},
+      {"staleness.weight", "hinge"},
+      {"staleness.scale", "0.5"},
+      {"staleness.hinge_slope", "3"},
+      {"staleness.hinge_start", "1"},
+      {"staleness.limit", "9"},
+      {"staleness.unit", "arrivals"},
+      {"staleness.compensation", "adaptive"},
+      {"staleness.compensation_strength", "2"},
+      {"staleness.compensation_decay", "0.9"},
       {"quota.policy", "fixed"},
       {"quota.local_steps", "9"},
+      {"quota.stages", "['0 3', '100 5']"},
       {"window.grace_seconds", "0.25"},
       {"network.latency_seconds", "[0.1]"},
       {"network.bandwidth_mbit", "[10, 0, 0.5]"},
       {"evaluate.every_local_steps", "77"},
       {"evaluate.batches", "5"},
+      {"evaluate.half", "a"},
       {"evaluate.baselines", "false"},
   };
 }
@@ -158,9 +173,20 @@ override_list unusual_toy_settings() {
       {"inner.epsilon", "1e-6"},
       {"outer.mode", "sync"},
       {"outer.optimizer", "nesterov"},
+      {"outer.handover", "zero"},
+      {"staleness.weight", "polynomial"},
+      {"staleness.exponent", "0.75"},
       {"quota.speeds", "measured"},
       {"window.quorum", "2"},
       {"evaluate.on", "training"},
+  };
+}
+
+override_list unusual_adam_settings() {
+  return {
+      {"data.paths", "['a']"},   {"outer.optimizer", "adamw"},     {"outer.beta1", "0.8"},
+      {"outer.beta2", "0.95"},   {"outer.epsilon", "0.1"},         {"outer.weight_decay", "0.01"},
+      {"outer.accumulate", "3"}, {"window.policy", "clairvoyant"},
   };
 }
 
@@ -271,12 +297,12 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "x.toml:2: unknown key inner.beta = 0.5; did you mean inner.beta1 or inner.beta2?"},
       {"seed = 1", "x.toml:1: unknown key seed = 1; did you mean run.seed?"},
       {"[window]\ngrace = 'long'",
-       "x.toml:2: unknown key window.grace = \"long\"; the keys of [window] are grace_seconds, "
-       "quorum"},
+       "x.toml:2: unknown key window.grace = \"long\"; the keys of [window] are policy, "
+       "grace_seconds, quorum"},
       {"[modle]\nlayers = 1", "x.toml:1: unknown section [modle]; did you mean [model]?"},
       {"[journal]\nenabled = true",
        "x.toml:1: unknown section [journal]; the sections are run, clock, model, data, workers, "
-       "inner, outer, quota, window, network, evaluate"},
+       "inner, outer, staleness, quota, window, network, evaluate"},
       {"run = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       {"[[run]]\nseed = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       // The first mistake of the file comes first.
@@ -337,9 +363,9 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "x.toml:2: network.latency_seconds = [0.1, nan] must be a list of numbers, each from 0 to "
        "1000 (seconds)"},
       // Not one of the choices.
-      {"[outer]\noptimizer = 'adam'",
-       "x.toml:2: outer.optimizer = \"adam\" must be one of \"sgd\", \"momentum\", \"nesterov\", "
-       "\"delayed-nesterov\""},
+      {"[outer]\noptimizer = 'adamm'",
+       "x.toml:2: outer.optimizer = \"adamm\" must be one of \"sgd\", \"momentum\", \"nesterov\", "
+       "\"delayed-nesterov\", \"adam\", \"adamw\", \"mixing\", \"slowmo\", \"lookahead-nesterov\""},
       {"[outer]\nmode = 'Sync'",
        "x.toml:2: outer.mode = \"Sync\" must be one of \"sync\", \"async\""},
       {"[clock]\nmode = 'real'",
@@ -390,7 +416,7 @@ TEST_CASE("mistakes on the command line are reported as such") {
       {"quotas.speed", "fast", "unknown key quotas.speed = \"fast\"; did you mean quota.speeds?"},
       {"no.such", "7",
        "unknown key no.such = 7; the sections are run, clock, model, data, workers, inner, outer, "
-       "quota, window, network, evaluate"},
+       "staleness, quota, window, network, evaluate"},
       {"run", "7", "run is a section: its keys are run.<key>"},
       {"run.seed", "seven",
        "run.seed = \"seven\" must be a whole number from 0 to 9223372036854775807"},
@@ -740,7 +766,8 @@ TEST_CASE("a dropped key takes no part in contradictions") {
 // -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
-  for (const auto& settings : {unusual_settings(), unusual_toy_settings()}) {
+  for (const auto& settings :
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings()}) {
     const auto original = load_config("", settings);
     const auto text = to_toml(original);
     const auto again = load(text);
@@ -759,9 +786,11 @@ TEST_CASE("a config written as TOML and read again is the same, to the last bit"
 TEST_CASE("the unusual settings leave no key at its default but those without a choice") {
   const auto text = load_config("", unusual_settings());
   const auto toy = load_config("", unusual_toy_settings());
+  const auto adam = load_config("", unusual_adam_settings());
   for (const auto& spec : keys()) {
     const auto normal = spec.default_value();
-    const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal;
+    const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal ||
+                         spec.member.get(adam) != normal;
     CHECK_MESSAGE(unusual == (spec.choices.size() != 1), spec.name);
   }
 }
@@ -771,9 +800,12 @@ TEST_CASE("the TOML of a config holds the keys in use, in order, and no others")
   c.outer.optimizer = "sgd";
   c.quota.policy = "fixed";
   const auto text = to_toml(c);
-  CHECK(text.find("[outer]\nmode = \"async\"\noptimizer = \"sgd\"\nlr = 0.7\n\n"
-                  "[quota]\npolicy = \"fixed\"\nlocal_steps = 50\n\n"
-                  "[window]\ngrace_seconds = 0.0\n\n") != std::string::npos);
+  CHECK(text.find("[outer]\nmode = \"async\"\noptimizer = \"sgd\"\nlr = 0.7\naccumulate = 1\n"
+                  "weighting = \"uniform\"\n\n"
+                  "[staleness]\nweight = \"constant\"\nscale = 1.0\nlimit = -1\n"
+                  "unit = \"versions\"\ncompensation = \"none\"\n\n"
+                  "[quota]\npolicy = \"fixed\"\nlocal_steps = 50\nstages = []\n\n"
+                  "[window]\npolicy = \"grace\"\ngrace_seconds = 0.0\n\n") != std::string::npos);
   CHECK(text.rfind("[run]\ndirectory = \"\"\nname = \"run\"\nseed = 1\n", 0) == 0);
 }
 
@@ -845,7 +877,8 @@ TEST_CASE("every key has its own name and its own member, a help text and a defa
   CHECK(key_names().front() == "run.directory");
 
   // Setting one key changes that one alone.
-  for (const auto& settings : {unusual_settings(), unusual_toy_settings()}) {
+  for (const auto& settings :
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings()}) {
     const auto c = load_config("", settings);
     for (const auto& spec : keys()) {
       auto changed = config{};

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <vector>
@@ -517,4 +518,137 @@ TEST_CASE("without any workers there is nothing to wait for, until one comes bac
   q.run(100s);
   CHECK_FALSE(q.core.stranded());
   CHECK(q.core.version() > 4);
+}
+
+TEST_CASE("an update that is too stale is dropped, its steps count, its data does not") {
+  auto c = base_config();
+  c.staleness.limit = 2;
+  c.staleness.weight = "polynomial";
+  play p(c);
+  for (const worker_id w : {0u, 1u, 0u}) {
+    p.arrive(run_time(p.settled.size() + 1), w);
+    p.tick(run_time(p.settled.size()));
+  }
+  p.arrive(10s, 2);
+  CHECK(p.fates() ==
+        std::vector<fate>{fate::applied, fate::applied, fate::applied, fate::too_stale});
+  CHECK(p.settled[3].staleness == 3);
+  CHECK(p.settled[3].weight == 0.0);
+  CHECK(p.settled[2].staleness == 1);
+  CHECK(p.settled[2].weight == doctest::Approx(1.0 / std::sqrt(2.0)));
+  CHECK(p.applied.size() == 3);
+  CHECK(p.core.version() == 3);
+  CHECK(p.core.local_steps() == 40);
+}
+
+TEST_CASE("where updates accumulate, the version changes with the last of a step") {
+  auto c = base_config();
+  c.outer.optimizer = "nesterov";
+  c.outer.accumulate = 3;
+  c.evaluate.every_local_steps = 40;
+  play p(c);
+  for (int i = 1; i <= 8; ++i) {
+    p.arrive(run_time(i), static_cast<worker_id>(i % 4));
+    p.tick(run_time(i));
+  }
+  REQUIRE(p.applied.size() == 8);
+  std::vector<std::uint64_t> versions, staleness;
+  for (const auto& a : p.applied) versions.push_back(a.version);
+  for (const auto& r : p.settled) staleness.push_back(r.staleness);
+  CHECK(versions == std::vector<std::uint64_t>{0, 0, 1, 1, 1, 2, 2, 2});
+  CHECK(staleness == std::vector<std::uint64_t>{0, 0, 0, 1, 1, 1, 1, 1});
+  // 40 steps are reached with the fourth update, but version 2 comes with the sixth.
+  CHECK(p.evaluated == std::vector<std::pair<std::uint64_t, std::int64_t>>{{0, 0}, {2, 60}});
+
+  c.staleness.unit = "arrivals";
+  play q(c);
+  for (int i = 1; i <= 5; ++i) {
+    q.arrive(run_time(i), static_cast<worker_id>(i % 4));
+    q.tick(run_time(i));
+  }
+  staleness.clear();
+  for (const auto& r : q.settled) staleness.push_back(r.staleness);
+  CHECK(staleness == std::vector<std::uint64_t>{0, 1, 2, 3, 3});
+}
+
+TEST_CASE("a synchronous round weighs its late updates by their staleness") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.outer.optimizer = "sgd";
+  c.window.quorum = 2;
+  c.staleness.weight = "polynomial";
+  play p(c);
+  p.arrive(6s, 0);
+  p.arrive(7s, 1);
+  p.tick(7s);
+  p.arrive(8s, 2);  // of the first round
+  p.arrive(14s, 0);
+  p.tick(14s);
+  REQUIRE(p.applied.size() == 2);
+  CHECK(p.applied[1].updates.size() == 2);
+  CHECK(p.applied[1].weights[0] == 1.0);
+  CHECK(p.applied[1].weights[1] == doctest::Approx(1.0 / std::sqrt(2.0)));
+}
+
+TEST_CASE("a clairvoyant window ends with the last arrival in it") {
+  auto c = base_config();
+  c.workers.seconds_per_step = {1.0, 1.02, 1.05, 3.0};
+  c.window.grace_seconds = 0.5;
+  play waits(c);
+  waits.run(11s);
+  CHECK(waits.latest[0].assigned_at == 10500ms);
+  c.window.policy = "clairvoyant";
+  play knows(c);
+  knows.run(11s);
+  CHECK(knows.latest[0].assigned_at == 10500ms);  // worker 2 arrives just then
+  CHECK(knows.latest[1].assigned_at == 10500ms);
+  c.workers.seconds_per_step[2] = 1.06;
+  play alone(c);
+  alone.run(11s);
+  CHECK(alone.latest[0].assigned_at == 10200ms);
+  CHECK(alone.latest[1].assigned_at == 10200ms);
+  CHECK(alone.latest[2].assigned_at == 10600ms);
+}
+
+TEST_CASE("stages change H, and a data-parallel one gives out single gradients") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.outer.optimizer = "sgd";
+  c.quota.stages = {"0 data-parallel", "8 3", "32 data-parallel", "36 5"};
+  c.inner.warmup_steps = 0;
+  c.run.local_steps = 1000;
+  play p(c);
+  p.run(60s);
+  REQUIRE(p.applied.size() >= 6);
+  std::vector<round_kind> kinds;
+  std::vector<std::uint32_t> steps;
+  std::vector<bool> handover;
+  std::vector<std::int64_t> starts;
+  for (const auto& work : p.assigned) {
+    if (work.id.worker != 2 || steps.size() == 6) continue;
+    kinds.push_back(work.kind);
+    steps.push_back(work.steps);
+    handover.push_back(work.handover);
+    starts.push_back(work.rates.start);
+  }
+  using enum round_kind;
+  CHECK(kinds ==
+        std::vector<round_kind>{gradient, gradient, rescaled, rescaled, gradient, rescaled});
+  CHECK(steps == std::vector<std::uint32_t>{1, 1, 3, 3, 1, 5});
+  CHECK(handover == std::vector<bool>{false, false, true, false, false, true});
+  CHECK(starts == std::vector<std::int64_t>{0, 1, 2, 5, 8, 9});
+  CHECK(p.applied[1].kind == gradient);
+  CHECK(p.applied[2].kind == rescaled);
+  CHECK(p.applied[2].inner_lr == learning_rate(c.inner, p.settled[8].work.rates, 0));
+  CHECK(p.applied[2].inner_lr < p.applied[1].inner_lr);
+}
+
+TEST_CASE("a run without a data-parallel stage has plain local rounds") {
+  auto c = base_config();
+  c.quota.stages = {"0 2", "20 4"};
+  play p(c);
+  p.run(30s);
+  for (const auto& work : p.assigned) CHECK(work.kind == round_kind::local);
+  CHECK(p.assigned.front().steps == 2);
+  CHECK(p.assigned.back().steps == 4);
 }

@@ -58,3 +58,18 @@ TEST_CASE("a schedule without warm-up starts just below the peak and never divid
   CHECK(learning_rate(inner, {.start = 0, .total = 1000, .warmup = 0}, 0) ==
         doctest::Approx(1.0).epsilon(1e-4));
 }
+
+TEST_CASE(
+    "the notebook's schedule is a step behind, and each round's first step at the full rate") {
+  config::inner_section inner;
+  inner.lr = 2e-4;
+  inner.final_lr = 1e-6;
+  rate_span span;
+  span.start = 40;
+  span.total = 100;
+  const double usual = learning_rate(inner, span, 2);
+  inner.schedule = "notebook";
+  CHECK(learning_rate(inner, span, 3) == usual);
+  CHECK(learning_rate(inner, span, 0) == 2e-4);
+  CHECK(learning_rate(inner, span, 1) < 2e-4);
+}

@@ -65,3 +65,16 @@ TEST_CASE("a pool without weight is refused") {
   CHECK_THROWS_AS(shard_pool({}), std::invalid_argument);
   CHECK_THROWS_AS(shard_pool({0.0, 0.0}), std::invalid_argument);
 }
+
+TEST_CASE("the least visited shard is drawn, each of several as likely, however long the visits") {
+  shard_pool shards({1.0, 1.0, 1.0, 1.0});
+  shards.reserve(1, 1000);
+  random_generator random(1, random_stream::test);
+  std::vector<int> drawn(4);
+  for (int i = 0; i < 3000; ++i) drawn[shards.draw_least_visited(random)] += 1;
+  CHECK(drawn[1] == 0);
+  for (const shard_id shard : {0u, 2u, 3u})
+    CHECK(drawn[shard] == doctest::Approx(1000).epsilon(0.1));
+  for (const shard_id shard : {0u, 2u}) shards.reserve(shard, 1);
+  CHECK(shards.draw_least_visited(random) == 3);
+}

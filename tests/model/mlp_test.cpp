@@ -18,7 +18,7 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "data/gaussian_mixtures.hpp"
-#include "model/inner_optimizer.hpp"
+#include "optim/inner_optimizer.hpp"
 #include "model/learner.hpp"
 
 using namespace rubato;

@@ -15,13 +15,11 @@ using namespace rubato;
 
 namespace {
 
-/// |ours - oracle| / |oracle| after 50 merges of random pseudo-gradients.
-double relative_error(const char* name, double oracle_momentum, bool oracle_nesterov) {
+/// |ours - oracle| / |oracle| after 50 merges of random pseudo-gradients; the oracle is
+/// `Optimizer`.
+template <typename Optimizer, typename Options>
+double relative_error(const config::outer_section& outer, const Options& options) {
   constexpr std::int64_t size = 1003;  // no multiple of any vector length
-  config::outer_section outer;
-  outer.optimizer = name;
-  outer.lr = 0.7;
-  outer.momentum = 0.9;
   const auto optimizer = make_outer_optimizer(outer, /*workers=*/4);
   auto state = optimizer->initial_state(size);
 
@@ -29,9 +27,7 @@ double relative_error(const char* name, double oracle_momentum, bool oracle_nest
   std::vector<float> theta(size);
   for (float& x : theta) x = static_cast<float>(random.normal());
   auto oracle = torch::from_blob(theta.data(), {size}).to(torch::kDouble).set_requires_grad(true);
-  torch::optim::SGD oracle_optimizer(
-      std::vector<torch::Tensor>{oracle},
-      torch::optim::SGDOptions(outer.lr).momentum(oracle_momentum).nesterov(oracle_nesterov));
+  Optimizer oracle_optimizer(std::vector<torch::Tensor>{oracle}, options);
 
   std::vector<float> next(size);
   std::vector<float> g(size);
@@ -39,7 +35,7 @@ double relative_error(const char* name, double oracle_momentum, bool oracle_nest
     for (float& x : g) x = static_cast<float>(0.1 * random.normal());
     oracle.mutable_grad() = torch::from_blob(g.data(), {size}).to(torch::kDouble);
     oracle_optimizer.step();
-    optimizer->merge(theta, state, g, next);
+    optimizer->merge(theta, state, g, next, /*inner_lr=*/0.01);
     theta.swap(next);
   }
   const auto ours = torch::from_blob(theta.data(), {size}).to(torch::kDouble);
@@ -49,7 +45,42 @@ double relative_error(const char* name, double oracle_momentum, bool oracle_nest
 }  // namespace
 
 TEST_CASE("outer optimizers agree with LibTorch's SGD over a random stream") {
-  CHECK(relative_error("sgd", 0.0, false) < 1e-6);
-  CHECK(relative_error("momentum", 0.9, false) < 1e-6);
-  CHECK(relative_error("nesterov", 0.9, true) < 1e-6);
+  config::outer_section outer;
+  outer.lr = 0.7;
+  outer.momentum = 0.9;
+  torch::optim::SGDOptions options(0.7);
+  outer.optimizer = "sgd";
+  CHECK(relative_error<torch::optim::SGD>(outer, options) < 1e-6);
+  options.momentum(0.9);
+  outer.optimizer = "momentum";
+  CHECK(relative_error<torch::optim::SGD>(outer, options) < 1e-6);
+  options.nesterov(true);
+  outer.optimizer = "nesterov";
+  CHECK(relative_error<torch::optim::SGD>(outer, options) < 1e-6);
+}
+
+TEST_CASE("the outer adam and adamw agree with LibTorch's over a random stream") {
+  for (const double decay : {0.0, 0.1}) {
+    for (const double epsilon : {1e-8, 0.1}) {
+      config::outer_section outer;
+      outer.lr = 0.03;
+      outer.beta1 = 0.9;
+      outer.beta2 = 0.95;
+      outer.epsilon = epsilon;
+      outer.weight_decay = decay;
+      CAPTURE(decay);
+      CAPTURE(epsilon);
+      outer.optimizer = "adam";
+      CHECK(
+          relative_error<torch::optim::Adam>(
+              outer,
+              torch::optim::AdamOptions(0.03).betas({0.9, 0.95}).eps(epsilon).weight_decay(decay)) <
+          1e-6);
+      outer.optimizer = "adamw";
+      CHECK(relative_error<torch::optim::AdamW>(outer, torch::optim::AdamWOptions(0.03)
+                                                           .betas({0.9, 0.95})
+                                                           .eps(epsilon)
+                                                           .weight_decay(decay)) < 1e-6);
+    }
+  }
 }

@@ -16,7 +16,7 @@
 
 #include "config/error.hpp"
 #include "config/random.hpp"
-#include "model/inner_optimizer.hpp"
+#include "optim/inner_optimizer.hpp"
 #include "model/learner.hpp"
 
 using namespace rubato;

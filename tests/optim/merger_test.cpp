@@ -2,19 +2,37 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <set>
 #include <stdexcept>
 #include <vector>
+
+#include "config/error.hpp"
+#include "config/random.hpp"
+#include "optim/methods.hpp"
 
 using namespace rubato;
 
 namespace {
+
+constexpr double inner_lr = 0.01;
 
 parameter_layout three_sections() {
   parameter_layout layout;
   layout.add("weight", {2});
   layout.add("running_mean", {1}, section::averaged);
   layout.add("private", {1}, section::local);
+  return layout;
+}
+
+/// Longer than a block, and the sections' borders lie within blocks.
+parameter_layout long_sections() {
+  parameter_layout layout;
+  layout.add("weight", {3, 700});
+  layout.add("running_mean", {77}, section::averaged);
+  layout.add("private", {5}, section::local);
   return layout;
 }
 
@@ -28,6 +46,17 @@ version_ptr filled(const parameter_layout& layout, std::vector<float> values) {
   return buffer;
 }
 
+version_ptr random_version(const parameter_layout& layout, std::uint64_t key) {
+  random_generator random(1, random_stream::test, {key});
+  auto buffer = std::make_shared<parameter_buffer>(layout.size());
+  for (const auto& t : layout.tensors()) {
+    for (std::size_t i = 0; i < t.size; ++i) {
+      buffer->data()[t.offset + i] = static_cast<float>(random.normal());
+    }
+  }
+  return buffer;
+}
+
 std::vector<float> values_of(const parameter_layout& layout, const parameter_buffer& buffer) {
   std::vector<float> values;
   for (const auto& t : layout.tensors()) {
@@ -36,75 +65,371 @@ std::vector<float> values_of(const parameter_layout& layout, const parameter_buf
   return values;
 }
 
-merger make_merger(const parameter_layout& layout, const std::string& optimizer, double lr) {
-  config::outer_section outer;
-  outer.optimizer = optimizer;
-  outer.lr = lr;
-  outer.momentum = 0.5;
-  return merger(layout, make_outer_optimizer(outer, 4));
+bool same_bits(const parameter_buffer& a, const parameter_buffer& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+config with(const std::string& optimizer, double lr) {
+  config c;
+  c.outer.optimizer = optimizer;
+  c.outer.lr = lr;
+  c.outer.momentum = 0.5;
+  return c;
+}
+
+version_ptr merge_one(merger& m, const version_ptr& current, const version_ptr& delta,
+                      double weight = 1.0, const version_ptr& base = nullptr) {
+  return m.merge(current, std::vector<merge_input>{{delta, base, weight}}, inner_lr);
 }
 
 }  // namespace
 
+// -- weights and sections -----------------------------------------------------------------------
+
 TEST_CASE("the optimizer moves trainable tensors, averaged ones move plainly, local ones stay") {
   const auto layout = three_sections();
-  auto m = make_merger(layout, "sgd", 0.5);
+  merger m(layout, with("sgd", 0.5));
   const auto current = filled(layout, {1, 2, 3, 4});
-  const std::vector<version_ptr> deltas{filled(layout, {1, -1, 1, 9})};
-  const auto next = m.merge(*current, deltas, std::vector<double>{1.0});
-  CHECK(values_of(layout, *next) == std::vector<float>{0.5f, 2.5f, 2.0f, 4.0f});
+  const auto next = merge_one(m, current, filled(layout, {1, -1, 1, 9}));
+  CHECK(values_of(layout, *next) == std::vector<float>{0.5F, 2.5F, 2.0F, 4.0F});
   CHECK(values_of(layout, *current) == std::vector<float>{1, 2, 3, 4});
 }
 
 TEST_CASE("one update is multiplied with its weight, several are averaged with theirs") {
   const auto layout = three_sections();
-  auto m = make_merger(layout, "sgd", 1.0);
+  merger m(layout, with("sgd", 1.0));
   const auto zero = filled(layout, {0, 0, 0, 0});
-  const std::vector<version_ptr> one{filled(layout, {8, 4, 2, 0})};
-  CHECK(values_of(layout, *m.merge(*zero, one, std::vector<double>{0.25})) ==
-        std::vector<float>{-2, -1, -0.5f, 0});
-  const std::vector<version_ptr> two{filled(layout, {8, 4, 2, 0}), filled(layout, {0, 8, 2, 0})};
-  CHECK(values_of(layout, *m.merge(*zero, two, std::vector<double>{3.0, 1.0})) ==
-        std::vector<float>{-6, -5, -2, 0});
+  CHECK(values_of(layout, *merge_one(m, zero, filled(layout, {8, 4, 2, 0}), 0.25)) ==
+        std::vector<float>{-2, -1, -0.5F, 0});
+  const std::vector<merge_input> two{{filled(layout, {8, 4, 2, 0}), nullptr, 3.0},
+                                     {filled(layout, {0, 8, 2, 0}), nullptr, 1.0}};
+  CHECK(values_of(layout, *m.merge(zero, two, inner_lr)) == std::vector<float>{-6, -5, -2, 0});
 }
+
+TEST_CASE("a version in use is never written to again, one that nobody holds is recycled") {
+  const auto layout = three_sections();
+  merger m(layout, with("sgd", 1.0));
+  const auto delta = filled(layout, {1, 1, 1, 1});
+  version_ptr current = filled(layout, {0, 0, 0, 0});
+  const auto held = merge_one(m, current, delta);
+  current = held;
+  std::set<const float*> places;
+  for (int i = 0; i < 10; ++i) {
+    current = merge_one(m, current, delta);
+    places.insert(current->data());
+  }
+  CHECK(values_of(layout, *held) == std::vector<float>{-1, -1, -1, 0});
+  CHECK(values_of(layout, *current) == std::vector<float>{-11, -11, -11, 0});
+  CHECK(places.size() == 2);
+}
+
+// -- corrections --------------------------------------------------------------------------------
+
+TEST_CASE("mixing replaces a share of the parameters by the worker's, whatever came in between") {
+  const auto layout = three_sections();
+  merger m(layout, with("mixing", 0.5));
+  const auto base = filled(layout, {10, 20, 30, 40});
+  const auto delta = filled(layout, {2, 4, 8, 0});  // so the worker ended with 8, 16, 22
+  const auto current = filled(layout, {0, 32, 30, 7});
+  CHECK(values_of(layout, *merge_one(m, current, delta, 1.0, base)) ==
+        std::vector<float>{4, 24, 22, 7});
+  // The weight is a factor of the share: a quarter of the worker's.
+  CHECK(values_of(layout, *merge_one(m, current, delta, 0.5, base)) ==
+        std::vector<float>{2, 28, 26, 7});
+}
+
+TEST_CASE("delay compensation comes before the weight, each input with its own base") {
+  const auto layout = three_sections();
+  auto c = with("sgd", 1.0);
+  c.staleness.compensation = "constant";
+  c.staleness.compensation_strength = 0.5;
+  merger m(layout, c);
+  const auto current = filled(layout, {0, 0, 0, 0});
+  const auto delta = filled(layout, {2, 4, 1, 0});
+  // g + g g (theta - base) / 2
+  const auto base = filled(layout, {-1, 1, 9, 0});
+  CHECK(values_of(layout, *merge_one(m, current, delta, 0.5, base)) ==
+        std::vector<float>{-2, 2, -0.5F, 0});
+  const auto other_base = filled(layout, {0, -1, 9, 0});
+  const std::vector<merge_input> two{{delta, base, 1.0}, {delta, other_base, 3.0}};
+  CHECK(values_of(layout, *m.merge(current, two, inner_lr)) ==
+        std::vector<float>{-2.5F, -8, -1, 0});
+}
+
+TEST_CASE("delay compensation reaches every trainable element of a long buffer, and no other") {
+  const auto layout = long_sections();
+  auto c = with("sgd", 1.0);
+  c.staleness.compensation = "adaptive";
+  merger m(layout, c);
+  const auto trainable = layout.end(section::trainable);
+  compensation whole(c.staleness, trainable);
+  auto base = random_version(layout, 1);
+  auto current = random_version(layout, 2);
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    const auto delta = random_version(layout, 100 + t);
+    std::vector<float> moved(delta->data(), delta->data() + delta->size());
+    whole.apply(0, current->span().first(trainable), base->span().first(trainable),
+                std::span(moved).first(trainable));
+    const auto next = merge_one(m, current, delta, 1.0, base);
+    std::size_t wrong = 0;
+    for (const auto& tensor : layout.tensors()) {
+      for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
+        const float move = tensor.part == section::local ? 0.0F : moved[i];
+        wrong += next->data()[i] == current->data()[i] - move ? 0 : 1;
+      }
+    }
+    CHECK(wrong == 0);
+    base = current;
+    current = next;
+  }
+}
+
+TEST_CASE("mixing goes to the worker's parameters as delay compensation changes them") {
+  const auto layout = three_sections();
+  auto c = with("mixing", 0.5);
+  c.staleness.compensation = "constant";
+  c.staleness.compensation_strength = 0.5;
+  merger m(layout, c);
+  // g = 2 becomes 2 + 4 * 4 / 2 = 10, so the worker's end is 6 - 10 = -4, half way to it from 10.
+  const auto next = merge_one(m, filled(layout, {10, 0, 0, 0}), filled(layout, {2, 0, 0, 0}), 1.0,
+                              filled(layout, {6, 0, 0, 0}));
+  CHECK(values_of(layout, *next) == std::vector<float>{3, 0, 0, 0});
+}
+
+TEST_CASE("compensation of strength 0 changes no bit and needs no base") {
+  const auto layout = long_sections();
+  for (const char* kind : {"constant", "adaptive"}) {
+    auto c = with("nesterov", 0.7);
+    merger plain(layout, c);
+    c.staleness.compensation = kind;
+    c.staleness.compensation_strength = 0.0;
+    merger without_effect(layout, c);
+    CHECK(!without_effect.needs_base());
+    auto current = random_version(layout, 1);
+    for (std::uint64_t t = 0; t < 3; ++t) {
+      const auto delta = random_version(layout, 100 + t);
+      const auto expected = merge_one(plain, current, delta, 0.3);
+      current = merge_one(without_effect, current, delta, 0.3);
+      CHECK(same_bits(*current, *expected));
+    }
+  }
+}
+
+TEST_CASE("bases are needed by mixing and by delay compensation only") {
+  const auto layout = three_sections();
+  for (const auto& method : outer_methods) {
+    auto c = with(std::string(method.name), 0.5);
+    CAPTURE(c.outer.optimizer);
+    CHECK(merger(layout, c).needs_base() == (method.name == "mixing"));
+    c.staleness.compensation = "constant";
+    CHECK(merger(layout, c).needs_base());
+    c.staleness.compensation = "adaptive";
+    CHECK(merger(layout, c).needs_base());
+  }
+}
+
+// -- accumulation -------------------------------------------------------------------------------
+
+TEST_CASE(
+    "accumulation keeps the very same version until the last update, then moves by the mean") {
+  const auto layout = three_sections();
+  auto c = with("sgd", 0.5);
+  c.outer.accumulate = 4;
+  merger m(layout, c);
+  const auto start = filled(layout, {0, 0, 0, 5});
+  // Weights count against the number of updates, not against each other: (8 + 4 + 4 + 0) / 4.
+  const double weights[] = {1.0, 0.5, 2.0, 0.25};
+  const float values[] = {8, 8, 2, 0};
+  for (int window = 1; window <= 3; ++window) {
+    version_ptr current = filled(layout, {0, 0, 0, 5});
+    for (int arrival = 0; arrival < 3; ++arrival) {
+      const float x = values[arrival];
+      CHECK(merge_one(m, current, filled(layout, {x, -x, 2 * x, 1}), weights[arrival]) == current);
+    }
+    current = merge_one(m, current, filled(layout, {0, 0, 0, 1}), weights[3]);
+    CHECK(values_of(layout, *current) == std::vector<float>{-2, 2, -8, 5});
+    CHECK(m.state().updates == static_cast<std::uint64_t>(window));
+  }
+}
+
+// -- the cosine ---------------------------------------------------------------------------------
 
 TEST_CASE("the cosine to the momentum is that of the trainable section, and NaN without one") {
   const auto layout = three_sections();
   const auto zero = filled(layout, {0, 0, 0, 0});
-  const std::vector<version_ptr> delta{filled(layout, {3, 0, 100, 0})};
-  auto plain = make_merger(layout, "sgd", 1.0);
-  CHECK(std::isnan(plain.cosine_to_momentum(*delta[0])));
-  auto heavy = make_merger(layout, "nesterov", 1.0);
-  CHECK(std::isnan(heavy.cosine_to_momentum(*delta[0])));  // the momentum is still zero
-  heavy.merge(*zero, delta, std::vector<double>{1.0});
+  const auto delta = filled(layout, {3, 0, 100, 0});
+  merger plain(layout, with("sgd", 1.0));
+  CHECK(std::isnan(plain.cosine_to_momentum(*delta)));
+  merger heavy(layout, with("nesterov", 1.0));
+  CHECK(std::isnan(heavy.cosine_to_momentum(*delta)));  // the momentum is still zero
+  merge_one(heavy, zero, delta);
   CHECK(heavy.cosine_to_momentum(*filled(layout, {1, 1, -7, 0})) ==
         doctest::Approx(std::sqrt(0.5)));
   CHECK(heavy.cosine_to_momentum(*filled(layout, {-2, 0, 1, 0})) == doctest::Approx(-1.0));
 }
 
-TEST_CASE("a version in use is never written to again, one that nobody holds is recycled") {
+TEST_CASE("the cosine is to the momentum as it is, when every merge renews it and when few do") {
   const auto layout = three_sections();
-  auto m = make_merger(layout, "sgd", 1.0);
-  const std::vector<version_ptr> delta{filled(layout, {1, 1, 1, 1})};
-  const std::vector<double> weight{1.0};
-  version_ptr current = filled(layout, {0, 0, 0, 0});
-  const auto held = m.merge(*current, delta, weight);
-  current = held;
-  for (int i = 0; i < 10; ++i) current = m.merge(*current, delta, weight);
-  CHECK(values_of(layout, *held) == std::vector<float>{-1, -1, -1, 0});
-  CHECK(values_of(layout, *current) == std::vector<float>{-11, -11, -11, 0});
+  for (const char* optimizer : {"nesterov", "delayed-nesterov", "adam"}) {
+    for (const std::int64_t accumulate : {1, 3}) {
+      auto c = with(optimizer, 0.7);
+      c.outer.buffer = 3;
+      c.outer.accumulate = accumulate;
+      merger m(layout, c);
+      auto current = random_version(layout, 1);
+      const auto probe = random_version(layout, 2);
+      const auto check = [&] {
+        const auto* momentum = m.state().buffers.at(0).values->data();
+        const auto* g = probe->data();
+        const double dot = g[0] * momentum[0] + g[1] * momentum[1];
+        const double norm = std::hypot(g[0], g[1]) * std::hypot(momentum[0], momentum[1]);
+        if (norm > 0.0) {
+          CHECK(m.cosine_to_momentum(*probe) == doctest::Approx(dot / norm));
+        } else {
+          CHECK(std::isnan(m.cosine_to_momentum(*probe)));
+        }
+      };
+      for (std::uint64_t t = 0; t < 12; ++t) {
+        check();
+        current = merge_one(m, current, random_version(layout, 100 + t));
+        check();
+      }
+      merger restored(layout, c);
+      CHECK(std::isnan(restored.cosine_to_momentum(*probe)));
+      restored.restore(m.state());
+      CHECK(restored.cosine_to_momentum(*probe) == m.cosine_to_momentum(*probe));
+    }
+  }
 }
 
-TEST_CASE("buffers of another size, and missing deltas or weights, are refused") {
+// -- state --------------------------------------------------------------------------------------
+
+TEST_CASE("a state goes on bit for bit in a fresh merger, wherever it was taken") {
+  const auto layout = long_sections();
+  for (const auto& method : outer_methods) {
+    for (const std::int64_t accumulate : {1, 3}) {
+      for (const char* kind : {"none", "constant", "adaptive"}) {
+        for (const std::uint64_t taken_after : {0, 4, 6}) {
+          auto c = with(std::string(method.name), 0.7);
+          c.outer.buffer = 3;
+          c.outer.activation = 0.1;
+          c.outer.accumulate = accumulate;
+          c.staleness.compensation = kind;
+          merger original(layout, c);
+          auto base = random_version(layout, 1);
+          auto current = base;
+          const auto step = [&](merger& m, std::uint64_t t) {
+            return merge_one(m, current, random_version(layout, 100 + t), 0.6, base);
+          };
+          for (std::uint64_t t = 0; t < taken_after; ++t) current = step(original, t);
+
+          // Through copies, as through a file.
+          auto saved = original.state();
+          for (auto& buffer : saved.buffers) {
+            auto copy = std::make_shared<parameter_buffer>(buffer.values->size());
+            std::copy_n(buffer.values->data(), copy->size(), copy->data());
+            buffer.values = copy;
+          }
+          merger fresh(layout, c);
+          merge_one(fresh, current, random_version(layout, 99), 1.0, base);  // must leave no trace
+          fresh.restore(saved);
+
+          CAPTURE(method.name);
+          CAPTURE(accumulate);
+          CAPTURE(kind);
+          CAPTURE(taken_after);
+          for (std::uint64_t t = taken_after; t < taken_after + 7; ++t) {
+            const auto expected = step(original, t);
+            CHECK(same_bits(*step(fresh, t), *expected));
+            base = current;
+            current = expected;
+          }
+          CHECK(fresh.state().updates == original.state().updates);
+          CHECK(fresh.state().pending == original.state().pending);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a state names what it holds") {
+  const auto names_of = [](const merger& m) {
+    std::vector<std::string> names;
+    for (const auto& buffer : m.state().buffers) names.push_back(buffer.name);
+    return names;
+  };
+  using names = std::vector<std::string>;
   const auto layout = three_sections();
-  auto m = make_merger(layout, "sgd", 1.0);
-  const auto current = filled(layout, {0, 0, 0, 0});
-  const std::vector<version_ptr> none;
-  const std::vector<version_ptr> good{current};
-  const std::vector<version_ptr> small{std::make_shared<parameter_buffer>(16)};
-  const std::vector<double> weight{1.0};
-  CHECK_THROWS_AS(m.merge(*current, none, {}), std::invalid_argument);
-  CHECK_THROWS_AS(m.merge(*current, good, {}), std::invalid_argument);
-  CHECK_THROWS_AS(m.merge(*current, small, weight), std::invalid_argument);
-  CHECK_THROWS_AS(m.merge(*small[0], good, weight), std::invalid_argument);
+  CHECK(names_of(merger(layout, with("sgd", 1.0))).empty());
+  CHECK(names_of(merger(layout, with("delayed-nesterov", 1.0))) ==
+        names{"momentum", "accumulated"});
+  auto c = with("adam", 1.0);
+  c.outer.accumulate = 2;
+  c.staleness.compensation = "adaptive";
+  merger m(layout, c);
+  CHECK(names_of(m) == names{"momentum", "variance", "pending", "mean_square"});
+
+  const auto zero = filled(layout, {0, 0, 0, 0});
+  merge_one(m, zero, filled(layout, {1, 2, 3, 4}), 1.0, zero);
+  const auto state = m.state();
+  CHECK(state.updates == 0);
+  CHECK(state.pending == 1);
+  CHECK(state.buffers[2].values->size() == layout.end(section::averaged));
+  CHECK(state.buffers[2].values->data()[1] == 2.0F);
+  CHECK(state.buffers[3].values->data()[1] == doctest::Approx(0.05 * 4));
+}
+
+TEST_CASE("a state of another configuration or layout is refused, and changes nothing") {
+  const auto layout = three_sections();
+  auto c = with("nesterov", 1.0);
+  c.outer.accumulate = 2;
+  merger m(layout, c);
+  const auto zero = filled(layout, {0, 0, 0, 0});
+  merge_one(m, zero, filled(layout, {1, 2, 3, 4}));
+  const auto good = m.state();
+
+  auto too_many = good;
+  too_many.pending = 2;
+  auto unnamed = good;
+  unnamed.buffers[0].name = "moment";
+  auto short_one = good;
+  short_one.buffers.pop_back();
+  auto small = good;
+  small.buffers[1].values = std::make_shared<parameter_buffer>(1);
+  auto missing = good;
+  missing.buffers[0].values = nullptr;
+  for (auto* bad : {&too_many, &unnamed, &short_one, &small, &missing}) {
+    bad->updates = 77;
+    CHECK_THROWS_AS(m.restore(*bad), std::invalid_argument);
+  }
+  CHECK(m.state().updates == 0);
+  CHECK(m.state().pending == 1);
+  CHECK_NOTHROW(m.restore(good));
+}
+
+// -- misuse -------------------------------------------------------------------------------------
+
+TEST_CASE("buffers of another size, and missing inputs and bases, are refused") {
+  const auto layout = three_sections();
+  merger m(layout, with("sgd", 1.0));
+  merger mixing(layout, with("mixing", 1.0));
+  const auto good = filled(layout, {0, 0, 0, 0});
+  const version_ptr small = std::make_shared<parameter_buffer>(16);
+  CHECK_THROWS_AS(m.merge(good, {}, inner_lr), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(m, good, nullptr), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(m, nullptr, good), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(m, good, small), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(m, small, good), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(mixing, good, good), std::invalid_argument);
+  CHECK_THROWS_AS(merge_one(mixing, good, good, 1.0, small), std::invalid_argument);
+  CHECK_NOTHROW(merge_one(mixing, good, good, 1.0, good));
+}
+
+TEST_CASE("an unknown kind of delay compensation is refused with the list of the known ones") {
+  auto c = with("sgd", 1.0);
+  c.staleness.compensation = "adaptve";
+  CHECK_THROWS_WITH_AS(merger(three_sections(), c),
+                       "staleness.compensation = \"adaptve\" is not known; it must be one of "
+                       "none, constant, adaptive",
+                       usage_error);
 }

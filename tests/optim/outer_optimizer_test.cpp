@@ -12,6 +12,8 @@
 
 #include "config/error.hpp"
 #include "config/random.hpp"
+#include "config/schema.hpp"
+#include "optim/methods.hpp"
 #include "storage/safetensors.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
@@ -21,10 +23,16 @@ namespace {
 
 constexpr double lr = 0.7;
 constexpr double beta = 0.9;
-constexpr const char* all_methods[] = {"sgd", "momentum", "nesterov", "delayed-nesterov"};
+constexpr double inner_lr = 0.01;
 
 using doubles = std::vector<double>;
 using floats = std::vector<float>;
+
+std::vector<std::string> all_methods() {
+  std::vector<std::string> names;
+  for (const auto& method : outer_methods) names.emplace_back(method.name);
+  return names;
+}
 
 std::unique_ptr<outer_optimizer> make(const std::string& method, std::int64_t buffer = 4,
                                       double activation = 0.0) {
@@ -34,6 +42,7 @@ std::unique_ptr<outer_optimizer> make(const std::string& method, std::int64_t bu
   outer.momentum = beta;
   outer.buffer = buffer;
   outer.activation = activation;
+  outer.weight_decay = 0.01;
   return make_outer_optimizer(outer, 4);
 }
 
@@ -51,10 +60,10 @@ struct server {
         theta(std::move(start)),
         state(optimizer->initial_state(theta.size())) {}
 
-  void merge(std::span<const float> g) {
+  void merge(std::span<const float> g, double gamma = inner_lr) {
     // A recycled buffer holds anything: all of it must be overwritten.
     floats next(theta.size(), std::numeric_limits<float>::quiet_NaN());
-    optimizer->merge(theta, state, g, next);
+    optimizer->merge(theta, state, g, next, gamma);
     theta = std::move(next);
   }
 
@@ -251,10 +260,68 @@ TEST_CASE("delayed nesterov with c > 0 follows Alg. 3, and its momentum is that 
   }
 }
 
+TEST_CASE("adam follows its definition, with weight decay in the gradient or beside it") {
+  for (const std::string method : {"adam", "adamw"}) {
+    config::outer_section outer;
+    outer.optimizer = method;
+    outer.lr = 0.05;
+    outer.beta1 = 0.8;
+    outer.beta2 = 0.95;
+    outer.epsilon = 1e-3;
+    outer.weight_decay = 0.1;
+    server sync(make_outer_optimizer(outer, 4), random_values(300, 1));
+    doubles theta(sync.theta.begin(), sync.theta.end());
+    doubles m(300, 0.0);
+    doubles v(300, 0.0);
+    for (int t = 1; t <= 30; ++t) {
+      const auto g = random_values(300, 100 + static_cast<std::uint64_t>(t));
+      sync.merge(g);
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        const double decayed = method == "adam" ? g[i] + 0.1 * theta[i] : g[i];
+        if (method == "adamw") theta[i] -= 0.05 * 0.1 * theta[i];
+        m[i] = 0.8 * m[i] + 0.2 * decayed;
+        v[i] = 0.95 * v[i] + 0.05 * decayed * decayed;
+        theta[i] -= 0.05 * (m[i] / (1 - std::pow(0.8, t))) /
+                    (std::sqrt(v[i] / (1 - std::pow(0.95, t))) + 1e-3);
+      }
+    }
+    CAPTURE(method);
+    CHECK(relative_error(sync.theta, theta) < 1e-6);
+    CHECK(relative_error(sync.optimizer->momentum_of(sync.state)->span(), m) < 1e-6);
+  }
+}
+
+TEST_CASE("slowmo follows its definition while the workers' learning rate changes") {
+  server sync(make("slowmo"), random_values(300, 1));
+  doubles theta(sync.theta.begin(), sync.theta.end());
+  doubles u(300, 0.0);
+  for (std::uint64_t t = 0; t < 30; ++t) {
+    const double gamma = 0.1 / (1.0 + static_cast<double>(t));
+    const auto g = random_values(300, 100 + t);
+    sync.merge(g, gamma);
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      u[i] = beta * u[i] + g[i] / gamma;
+      theta[i] -= lr * gamma * u[i];
+    }
+  }
+  CHECK(relative_error(sync.theta, theta) < 1e-6);
+  CHECK(relative_error(sync.optimizer->momentum_of(sync.state)->span(), u) < 1e-6);
+}
+
+TEST_CASE("slowmo refuses a learning rate that it cannot divide by, and changes nothing") {
+  for (const double gamma : {0.0, -0.1, std::numeric_limits<double>::infinity(),
+                             std::numeric_limits<double>::quiet_NaN()}) {
+    server sync(make("slowmo"), floats(3, 1.0F));
+    CHECK_THROWS_AS(sync.merge(floats(3, 1.0F), gamma), std::invalid_argument);
+    CHECK(sync.state.updates == 0);
+    CHECK(same_bits(sync.state.buffers[0]->span(), floats(3, 0.0F)));
+  }
+}
+
 // -- bits ---------------------------------------------------------------------------------------
 
 TEST_CASE("merges have the same bits at every alignment") {
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     for (const std::size_t size : {0, 1, 15, 16, 17, 1023, 1024, 1025, 5003}) {
       const auto theta = random_values(size, 1);
       const auto g = random_values(size, 2);
@@ -275,7 +342,8 @@ TEST_CASE("merges have the same bits at every alignment") {
         for (int merges = 0; merges < 3; ++merges) {
           const auto next = next_there.span().subspan(next_offset, size);
           const auto current = theta_there.span().subspan(theta_offset, size);
-          reference.optimizer->merge(current, state, g_there.span().subspan(g_offset, size), next);
+          reference.optimizer->merge(current, state, g_there.span().subspan(g_offset, size), next,
+                                     inner_lr);
           std::copy(next.begin(), next.end(), current.begin());
         }
         CAPTURE(method);
@@ -290,7 +358,7 @@ TEST_CASE("merges have the same bits at every alignment") {
 
 TEST_CASE("merging in pieces gives the bits of merging the whole") {
   constexpr std::size_t size = 5003;
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     server whole(make(method, 2, 0.3), random_values(size, 1));
     for (std::uint64_t t = 0; t < 5; ++t) whole.merge(random_values(size, 100 + t));
 
@@ -322,7 +390,7 @@ TEST_CASE("merging in pieces gives the bits of merging the whole") {
 
 TEST_CASE("a value that is not finite spoils its own element and no other") {
   constexpr std::size_t size = 2051;
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     for (const float bad :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       auto g = random_values(size, 2);
@@ -347,7 +415,7 @@ TEST_CASE("padding stays zero") {
   parameter_layout layout;
   layout.add("weight", {3, 7});
   layout.add("bias", {5});
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     floats start(layout.size(), 0.0F);
     floats g(layout.size(), 0.0F);
     std::vector<bool> padding(layout.size(), true);
@@ -370,7 +438,7 @@ TEST_CASE("padding stays zero") {
 // -- state --------------------------------------------------------------------------------------
 
 TEST_CASE("a copied state goes on bit for bit, also from a half-full buffer") {
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     server original(make(method, 4, 0.1), random_values(777, 1));
     for (std::uint64_t t = 0; t < 6; ++t) original.merge(random_values(777, 100 + t));
     server copy(make(method, 4, 0.1), original.theta);
@@ -388,7 +456,7 @@ TEST_CASE("a copied state goes on bit for bit, also from a half-full buffer") {
 TEST_CASE("a state saved to a file and loaded goes on bit for bit") {
   const temporary_folder folder;
   const std::string path = folder.file("state.safetensors");
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     server original(make(method, 4, 0.1), random_values(777, 1));
     for (std::uint64_t t = 0; t < 6; ++t) original.merge(random_values(777, 100 + t));
 
@@ -419,7 +487,7 @@ TEST_CASE("a state saved to a file and loaded goes on bit for bit") {
 }
 
 TEST_CASE("a fresh state has a zero buffer for each name") {
-  for (const char* method : all_methods) {
+  for (const auto& method : all_methods()) {
     const auto optimizer = make(method);
     const auto state = optimizer->initial_state(33);
     CHECK(state.updates == 0);
@@ -430,12 +498,12 @@ TEST_CASE("a fresh state has a zero buffer for each name") {
   }
 }
 
-TEST_CASE("the momentum is to be had from every method but sgd") {
-  for (const char* method : all_methods) {
+TEST_CASE("the momentum is to be had from every method that has one") {
+  for (const auto& method : all_methods()) {
     const auto optimizer = make(method);
     const auto state = optimizer->initial_state(3);
     const parameter_buffer* momentum = optimizer->momentum_of(state);
-    CHECK((momentum == nullptr) == (std::string(method) == "sgd"));
+    CHECK((momentum == nullptr) == (method == "sgd" || method == "mixing"));
     if (momentum != nullptr) CHECK(momentum == state.buffers[0].get());
   }
 }
@@ -447,29 +515,57 @@ TEST_CASE("a merge refuses sizes that do not match, and changes nothing") {
   const floats nine(9, 1.0F);
   floats next(8, 5.0F);
   floats next_nine(9, 5.0F);
-  CHECK_THROWS_AS(optimizer->merge(nine, state, eight, next), std::invalid_argument);
-  CHECK_THROWS_AS(optimizer->merge(eight, state, nine, next), std::invalid_argument);
-  CHECK_THROWS_AS(optimizer->merge(eight, state, eight, next_nine), std::invalid_argument);
-  CHECK_THROWS_AS(optimizer->merge(nine, state, nine, next_nine), std::invalid_argument);
+  CHECK_THROWS_AS(optimizer->merge(nine, state, eight, next, inner_lr), std::invalid_argument);
+  CHECK_THROWS_AS(optimizer->merge(eight, state, nine, next, inner_lr), std::invalid_argument);
+  CHECK_THROWS_AS(optimizer->merge(eight, state, eight, next_nine, inner_lr),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(optimizer->merge(nine, state, nine, next_nine, inner_lr), std::invalid_argument);
   CHECK(state.updates == 0);
   CHECK(next == floats(8, 5.0F));
   CHECK(state.buffers[1]->data()[0] == 0.0F);
 
   auto of_another_method = make("nesterov")->initial_state(8);
-  CHECK_THROWS_AS(optimizer->merge(eight, of_another_method, eight, next), std::invalid_argument);
+  CHECK_THROWS_AS(optimizer->merge(eight, of_another_method, eight, next, inner_lr),
+                  std::invalid_argument);
+}
+
+TEST_CASE("a method knows which merges change its momentum") {
+  for (const auto& method : all_methods()) {
+    server async(make(method, 3, 0.1), random_values(50, 1));
+    const auto* momentum = async.optimizer->momentum_of(async.state);
+    if (momentum == nullptr) continue;
+    for (std::uint64_t t = 0; t < 7; ++t) {
+      const floats before(momentum->span().begin(), momentum->span().end());
+      const bool renews = async.optimizer->renews_momentum(async.state.updates);
+      async.merge(random_values(50, 100 + t));
+      CAPTURE(method);
+      CAPTURE(t);
+      CHECK(same_bits(momentum->span(), before) == !renews);
+    }
+  }
 }
 
 // -- the register -------------------------------------------------------------------------------
 
 TEST_CASE("every method is found under its own name") {
-  for (const char* method : all_methods) CHECK(make(method)->name() == method);
+  for (const auto& method : all_methods()) CHECK(make(method)->name() == method);
 }
 
 TEST_CASE("an unknown method is refused with the list of the known ones") {
   CHECK_THROWS_WITH_AS(make("nestrov"),
                        "outer.optimizer = \"nestrov\" is not known; it must be one of "
-                       "sgd, momentum, nesterov, delayed-nesterov",
+                       "sgd, momentum, nesterov, delayed-nesterov, adam, adamw, mixing, slowmo, "
+                       "lookahead-nesterov",
                        usage_error);
+}
+
+TEST_CASE("the configuration allows the methods that there are, and no others") {
+  const auto& choices = find_key("outer.optimizer")->choices;
+  std::vector<std::string> allowed(choices.begin(), choices.end());
+  auto known = all_methods();
+  std::sort(allowed.begin(), allowed.end());
+  std::sort(known.begin(), known.end());
+  CHECK(allowed == known);
 }
 
 TEST_CASE("a buffer of 0 stands for the number of workers") {

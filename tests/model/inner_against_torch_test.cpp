@@ -13,7 +13,7 @@
 
 #include "config/error.hpp"
 #include "config/random.hpp"
-#include "model/inner_optimizer.hpp"
+#include "optim/inner_optimizer.hpp"
 
 using namespace rubato;
 

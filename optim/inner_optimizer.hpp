@@ -21,6 +21,13 @@ struct inner_state {
   std::vector<std::unique_ptr<parameter_buffer>> buffers;
 };
 
+/// A state of its own with the same content.
+inner_state copy_of(const inner_state& state);
+
+/// The mean of several states, buffer by buffer; a buffer that one of them does not have counts as
+/// zeros. The number of steps is the largest. Throws std::invalid_argument without any.
+inner_state mean_of(std::span<const inner_state* const> states);
+
 /// Immutable, so that threads may share one as long as each has its own state.
 class inner_optimizer {
  public:

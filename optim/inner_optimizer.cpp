@@ -1,26 +1,18 @@
-#include "model/inner_optimizer.hpp"
+#include "optim/inner_optimizer.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "config/error.hpp"
+#include "optim/power.hpp"
 #include "optim/reductions.hpp"
 
 namespace rubato {
 
 namespace {
-
-/// base^exponent by repeated squaring: unlike std::pow, the same bits on every machine.
-double power(double base, std::uint64_t exponent) {
-  double result = 1.0;
-  for (; exponent > 0; exponent /= 2) {
-    if (exponent % 2 == 1) result *= base;
-    base *= base;
-  }
-  return result;
-}
 
 class sgd final : public inner_optimizer {
  public:
@@ -122,6 +114,38 @@ class adamw final : public inner_optimizer {
 };
 
 }  // namespace
+
+inner_state copy_of(const inner_state& state) {
+  inner_state copy;
+  copy.steps = state.steps;
+  for (const auto& buffer : state.buffers) {
+    copy.buffers.push_back(std::make_unique<parameter_buffer>(buffer->size()));
+    std::copy(buffer->span().begin(), buffer->span().end(), copy.buffers.back()->data());
+  }
+  return copy;
+}
+
+inner_state mean_of(std::span<const inner_state* const> states) {
+  if (states.empty()) throw std::invalid_argument("mean_of: no state");
+  inner_state mean;
+  for (const auto* state : states) {
+    mean.steps = std::max(mean.steps, state->steps);
+    while (mean.buffers.size() < state->buffers.size()) {
+      const auto size = state->buffers[mean.buffers.size()]->size();
+      mean.buffers.push_back(std::make_unique<parameter_buffer>(size));
+    }
+  }
+  const auto share = static_cast<float>(1.0 / static_cast<double>(states.size()));
+  for (std::size_t i = 0; i < mean.buffers.size(); ++i) {
+    const auto sum = mean.buffers[i]->span();
+    for (const auto* state : states) {
+      if (i >= state->buffers.size()) continue;
+      const auto values = std::as_const(*state->buffers[i]).span();
+      for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += share * values[j];
+    }
+  }
+  return mean;
+}
 
 void inner_optimizer::step(std::span<float> theta, std::span<const float> g, inner_state& state,
                            double lr) const {

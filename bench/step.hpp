@@ -1,0 +1,70 @@
+// `rubato bench step`: what the actor runtime costs. The CPU time of one worker inside a real run,
+// against the same learner on the same batches in a loop without actors.
+// Not here: how fast a model or a machine is; both sides run the same model on the same machine.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/run.hpp"
+#include "config/config.hpp"
+
+namespace rubato {
+
+struct step_options {
+  std::int64_t steps = 0;    // local steps of a measurement, made whole rounds; 0: three seconds
+  std::int64_t repeats = 7;  // measurements of each side, at least 1
+};
+
+/// One measurement of one side.
+struct step_cost {
+  std::int64_t tokens = 0;    // or points: what was learned from
+  double cpu_seconds = 0.0;   // of all threads of the process, user and system
+  double wall_seconds = 0.0;  // real time
+
+  double cpu_microseconds_per_token() const {
+    return 1e6 * cpu_seconds / static_cast<double>(tokens);
+  }
+  double tokens_per_second() const { return static_cast<double>(tokens) / wall_seconds; }
+};
+
+struct step_report {
+  std::string cpu;  // the model's name, or "unknown"
+  unsigned cores = 0;
+  run_plan plan;                     // of the worker's run: BLAS, precision, parameters, unit
+  std::int64_t tokens_per_step = 0;  // or points
+  std::int64_t steps = 0;            // of a measurement
+  std::int64_t round_steps = 0;      // of these in a round
+  std::vector<step_cost> bare;       // one for each repeat; those with the same index are a pair,
+  std::vector<step_cost> runtime;    // made right after each other
+  std::string params_sha256;         // that every measurement ended with
+
+  /// CPU time per token, in the runtime over bare: the ratio of the two medians, ...
+  double ratio_of_medians() const;
+  /// ... and the median of the pairs' ratios, which a drift of the machine touches less.
+  double median_of_ratios() const;
+};
+
+/// Measures both sides `repeats` times, in turn, after a warm-up of each.
+///
+/// One worker trains as `c` says about model, data and inner optimizer, in rounds of
+/// quota.local_steps; the server takes its results as they are (SGD, learning rate 1). Both sides
+/// do the same rounds and must end with the same bits. The time of a side goes from the end of one
+/// round to the end of the last: it has everything that a round needs (batches, inner steps,
+/// pseudo-gradient, the next version; in the runtime also messages, decisions and the ledger), but
+/// not the start, the two evaluations and the files of a run, which do not grow with its length.
+///
+/// `parts` are as in run_training(), for tests; `told` receives a line for a person after each
+/// pair. Throws usage_error and run_error as run_training() does, and run_error if the two sides
+/// did not do the same or the measurement was too short.
+step_report measure_step(const config& c, const step_options& options,
+                         const std::function<void(std::string_view)>& told, run_parts parts = {});
+
+/// A table for people, and JSON with every single measurement.
+std::string to_text(const step_report& report);
+std::string to_json(const step_report& report);
+
+}  // namespace rubato

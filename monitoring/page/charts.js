@@ -1,0 +1,562 @@
+// How things are drawn: elements, tables, charts of lines, and the workers' timeline. Not here: what
+// is drawn (page.js) and what it means (model.js). No text from the data is ever read as HTML.
+"use strict";
+
+// -- elements -------------------------------------------------------------------------------------
+
+function element(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined)
+      node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+let choices_made = 0;
+
+/// Buttons of which one is pressed. `options` are [value, text] pairs.
+function choice(name, options, value, chosen) {
+  const group = `choice-${choices_made++}`;
+  const labels = options.map(([option, text]) =>
+    element(
+      "label",
+      null,
+      element("input", {
+        type: "radio",
+        name: group,
+        value: option,
+        checked: option === value,
+        change: () => chosen(option),
+      }),
+      text,
+    ),
+  );
+  return element("fieldset", { class: "choice" }, element("legend", null, name), ...labels);
+}
+
+/// `columns`: {name, explanation, number}; a row is a list of {text or node, sort}. A table that is
+/// sortable has buttons for it in its head; `sorted_by` is the column that it begins with.
+function table(columns, rows, { sortable = false, sorted_by = null, wide = false } = {}) {
+  const body = element("tbody");
+  const fill = () => {
+    body.replaceChildren(
+      ...rows.map((row) =>
+        element(
+          "tr",
+          null,
+          ...row.map((cell, i) =>
+            element(
+              i === 0 ? "th" : "td",
+              { class: columns[i].number ? "number" : null, scope: i === 0 ? "row" : null },
+              cell.node ?? cell.text,
+            ),
+          ),
+        ),
+      ),
+    );
+  };
+  const heads = columns.map((column) =>
+    element("th", {
+      scope: "col",
+      title: column.explanation || null,
+      class: column.number ? "number" : null,
+    }),
+  );
+  const sort = (index, descending) => {
+    const key = ({ [index]: cell }) => ("sort" in cell ? cell.sort : cell.text);
+    const missing = (value) => value === null || value === undefined;
+    rows.sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (missing(x) || missing(y)) return missing(x) - missing(y);
+      const order = is_number(x) && is_number(y) ? x - y : String(x).localeCompare(String(y));
+      return descending ? -order : order;
+    });
+    heads.forEach((head, i) => {
+      if (i === index) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    fill();
+  };
+  heads.forEach((head, i) => {
+    const up = () => head.getAttribute("aria-sort") === "ascending";
+    head.append(
+      sortable && rows.length > 1 && columns[i].name !== ""
+        ? element("button", { type: "button", click: () => sort(i, up()) }, columns[i].name)
+        : columns[i].name,
+    );
+  });
+  if (sorted_by === null) fill();
+  else sort(sorted_by, false);
+  return element(
+    "div",
+    { class: "scroll", tabindex: 0 },
+    element(
+      "table",
+      { class: wide ? "wide" : null },
+      element("thead", null, element("tr", null, ...heads)),
+      body,
+    ),
+  );
+}
+
+function section(title, ...children) {
+  return element("section", null, element("h2", null, title), ...children);
+}
+
+function swatch(index) {
+  const node = element("span", { class: index >= 8 ? "swatch dashed" : "swatch" });
+  node.style.borderColor = `var(--series-${index % 8})`;
+  return node;
+}
+
+/// A square of a colour, for legends of areas.
+function area(colour) {
+  const node = element("span", { class: "swatch area" });
+  node.style.background = colour;
+  return node;
+}
+
+// -- charts ---------------------------------------------------------------------------------------
+
+const state = { hidden: new Set(), panels: [], errors: 0 };
+
+function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function series_colour(index) {
+  return css(`--series-${index % 8}`);
+}
+
+function series_dash(index) {
+  return [[], [7, 4], [2, 3]][Math.floor(index / 8) % 3];
+}
+
+function fail(error) {
+  state.errors += 1;
+  console.error(error);
+}
+
+/// A titled chart with a sentence that explains it. `draw(plot, panel)` fills the plot; it is called
+/// again, with the plot empty, when what it depends on has changed.
+function panel(title, explanation, draw, { controls = [], tall = false } = {}) {
+  const plot = element("div", { class: tall ? "plot tall" : "plot" });
+  const self = { title, chart: null, drawn: false };
+  self.node = element(
+    "figure",
+    null,
+    element("h3", null, title),
+    controls.length ? element("div", { class: "controls" }, ...controls) : null,
+    plot,
+    element("figcaption", null, explanation),
+  );
+  self.draw = () => {
+    if (self.chart) self.chart.destroy();
+    self.chart = null;
+    plot.replaceChildren();
+    try {
+      draw(plot, self);
+      self.drawn = true;
+    } catch (error) {
+      self.drawn = false;
+      fail(error);
+      plot.replaceChildren(element("p", { class: "nothing" }, "This chart could not be drawn."));
+    }
+  };
+  state.panels.push(self);
+  return self;
+}
+
+function nothing_to_draw(plot, why) {
+  plot.append(element("p", { class: "nothing" }, why));
+}
+
+function visible_methods(model) {
+  return model.methods.filter((method) => !state.hidden.has(method.index));
+}
+
+function axis(title, format) {
+  return {
+    type: "linear",
+    title: { display: true, text: title, color: css("--text") },
+    grid: { color: css("--line"), borderColor: css("--quiet") },
+    ticks: {
+      color: css("--quiet"),
+      maxRotation: 0,
+      includeBounds: false,
+      ...(format ? { callback: format } : {}),
+    },
+  };
+}
+
+function draw_chart(plot, self, type, label, data, options, plugins = []) {
+  const canvas = element("canvas", { role: "img", "aria-label": label });
+  plot.append(canvas);
+  self.chart = new Chart(canvas, {
+    type,
+    data,
+    plugins,
+    options: {
+      animation: false,
+      responsive: true,
+      maintainAspectRatio: false,
+      ...options,
+      plugins: { legend: { display: false }, ...options.plugins },
+    },
+  });
+}
+
+/// Horizontal lines with a name, for orientation.
+function marks_plugin(marks) {
+  return {
+    id: "marks",
+    afterDatasetsDraw(chart) {
+      const { ctx, chartArea, scales } = chart;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = css("--quiet");
+      ctx.setLineDash([4, 4]);
+      ctx.font = "12px system-ui, sans-serif";
+      ctx.textAlign = "right";
+      for (const mark of marks) {
+        const y = scales.y.getPixelForValue(mark.y);
+        ctx.beginPath();
+        ctx.moveTo(chartArea.left, y);
+        ctx.lineTo(chartArea.right, y);
+        ctx.stroke();
+        ctx.fillText(mark.name, chartArea.right - 4, y - 4);
+      }
+      ctx.restore();
+    },
+  };
+}
+
+/// The point that is nearest to the pointer, of lines alone: bands have none to tell of.
+function nearest_of_lines(chart, event) {
+  let nearest = [];
+  let shortest = Infinity;
+  for (const meta of chart.getSortedVisibleDatasetMetas()) {
+    if (chart.data.datasets[meta.index].band) continue;
+    meta.data.forEach((point, index) => {
+      const distance = Math.hypot(point.x - event.x, point.y - event.y);
+      if (distance >= shortest) return;
+      shortest = distance;
+      nearest = [{ element: point, datasetIndex: meta.index, index }];
+    });
+  }
+  return nearest;
+}
+
+/// `lines`: {label, index, points: [{x, y, low, high}...]}; low and high make a band.
+function draw_lines(
+  plot,
+  self,
+  lines,
+  { x, y, x_format, tip, from = 0, from_zero = false, marks = [], stepped = false },
+) {
+  const shown = lines.filter((line) => line.points.length > 0);
+  if (shown.length === 0) {
+    nothing_to_draw(
+      plot,
+      state.hidden.size ? "Nothing to show; choose a method above." : "Nothing was measured here.",
+    );
+    return;
+  }
+  const shade = shown.length > 4 ? "1c" : "38"; // the opacity of bands, which add up
+  const datasets = shown.flatMap((line) => {
+    const colour = series_colour(line.index);
+    const bounds = line.points.filter((point) => point.low !== undefined);
+    const edge = { borderWidth: 0, pointRadius: 0, pointHitRadius: 0, band: true };
+    const band = [
+      { ...edge, fill: false, data: bounds.map(({ x, low }) => ({ x, y: low })) },
+      {
+        ...edge,
+        fill: "-1",
+        backgroundColor: `${colour}${shade}`,
+        data: bounds.map(({ x, high }) => ({ x, y: high })),
+      },
+    ];
+    const few = line.points.length <= 40;
+    return [
+      ...(bounds.length ? band : []),
+      {
+        label: line.label,
+        data: line.points,
+        borderColor: colour,
+        backgroundColor: colour,
+        borderDash: series_dash(line.index),
+        borderWidth: 2,
+        pointRadius: few && !stepped ? 2 : 0,
+        pointHitRadius: 8,
+        stepped,
+        fill: false,
+      },
+    ];
+  });
+  const [low, high] = extent(shown.flatMap((line) => line.points.map((point) => point.y)));
+  const last = Math.max(...shown.map((line) => line.points[line.points.length - 1].x));
+  draw_chart(
+    plot,
+    self,
+    "line",
+    `${self.title}: ${y} against ${x}`,
+    { datasets },
+    {
+      parsing: false,
+      interaction: { mode: "nearest_of_lines" },
+      scales: {
+        x: { ...axis(x, x_format), min: from, max: last },
+        y: { ...axis(y), beginAtZero: from_zero },
+      },
+      plugins: {
+        tooltip: { callbacks: { title: () => "", label: tip } },
+      },
+    },
+    [marks_plugin(marks.filter((mark) => mark.y >= low && mark.y <= high))],
+  );
+}
+
+function clock_title(model, unit) {
+  if (model.clock === "virtual") return `virtual time (simulated ${unit})`;
+  if (model.clock === "wall") return `wall time (real ${unit})`;
+  return `time on each run's own clock, virtual or wall (${unit})`;
+}
+
+function longest_time(runs) {
+  const times = runs.map((run) => {
+    const seconds = run.evaluations.clock_seconds;
+    return Math.max(run.timeline.until, seconds[seconds.length - 1] ?? 0);
+  });
+  return Math.max(0, ...times);
+}
+
+// -- the workers' timeline ------------------------------------------------------------------------
+
+const activity_names = {
+  computing: "computing local steps",
+  receiving: "receiving parameters",
+  sending: "sending its update",
+  waiting: "waiting",
+  paused: "paused",
+  away: "away",
+  lost: "computing, but nothing arrived",
+};
+
+/// Draws worker_activity() on a canvas, a row for each worker; drag, buttons and keys move about.
+function draw_timeline(run, plot, self, legend) {
+  const { workers, activity, end } = worker_activity(run);
+  if (activity.length === 0 || end <= 0) {
+    nothing_to_draw(plot, "No round was finished.");
+    return;
+  }
+  const rounds = run.timeline.rounds;
+  const begun = rounds[Math.min(rounds.length - 1, 8 * workers)][6];
+  const view = { from: 0, to: begun > 0 ? Math.min(end, begun) : end };
+  const canvas = element("canvas", {
+    id: "timeline",
+    tabindex: 0,
+    role: "img",
+    "aria-label": "Timeline of the workers. Arrow keys move, plus and minus zoom.",
+  });
+  const hint = element("div", { id: "hint", hidden: true });
+  plot.style.height = "auto";
+  const rows = [];
+  for (let worker = 0; worker < workers; ++worker) {
+    rows.push(activity.filter((piece) => piece.worker === worker));
+  }
+  const narrow = () => plot.clientWidth < 560;
+  const [top, bottom] = [4, 44];
+  const row_height = workers > 12 ? 18 : 30;
+  const height = top + workers * row_height + bottom;
+  const left = () => (narrow() ? 30 : 160);
+  const width = () => plot.clientWidth - left() - 12;
+  const x_of = (time) => left() + ((time - view.from) / (view.to - view.from)) * width();
+  const time_at = (x) => view.from + ((x - left()) / width()) * (view.to - view.from);
+
+  const pace = (worker) => {
+    const seconds = run.summary?.per_worker[worker]?.seconds_per_step;
+    return is_number(seconds) ? `, ${Number(seconds.toPrecision(3))} s/step` : "";
+  };
+
+  const paint = () => {
+    const scale = window.devicePixelRatio || 1;
+    canvas.width = Math.round(plot.clientWidth * scale);
+    canvas.height = Math.round(height * scale);
+    canvas.style.height = `${height}px`;
+    const ctx = canvas.getContext("2d");
+    ctx.scale(scale, scale);
+    ctx.font = "12px system-ui, sans-serif";
+    ctx.textBaseline = "middle";
+    const colours = Object.fromEntries(
+      ["computing", "receiving", "sending", "waiting", "away", "lost"].map((kind) => [
+        kind,
+        css(`--${kind}`),
+      ]),
+    );
+    const fill = (row, from, to, colour, inset, inset_above = inset) => {
+      const a = Math.max(x_of(from), left());
+      const b = Math.min(x_of(to), left() + width());
+      if (b <= a) return 0;
+      ctx.fillStyle = colour;
+      // A hairline between neighbours shows where a round ends.
+      const gap = b - a > 3 ? 0.7 : 0;
+      const y = top + row * row_height + inset_above;
+      ctx.fillRect(a, y, Math.max(b - a - gap, 0.4), row_height - inset - inset_above);
+      return b - a;
+    };
+    rows.forEach((pieces, worker) => {
+      const middle = top + (worker + 0.5) * row_height;
+      ctx.fillStyle = css("--text");
+      ctx.textAlign = "right";
+      ctx.fillText(
+        narrow() ? String(worker) : `worker ${worker}${pace(worker)}`,
+        left() - 8,
+        middle,
+      );
+      fill(worker, 0, end, colours.waiting, 3);
+      const pauses = [];
+      for (const piece of pieces) {
+        if (piece.to < view.from || piece.from > view.to) continue;
+        if (piece.kind === "paused") {
+          pauses.push(piece);
+          continue;
+        }
+        const shown = fill(worker, piece.from, piece.to, colours[piece.kind], 3);
+        if (piece.kind !== "computing") continue;
+        const text = `${piece.round.base}\u2192${piece.round.version}`;
+        if (row_height < 24 || shown < ctx.measureText(text).width + 8) continue;
+        const centre =
+          (Math.max(x_of(piece.from), left()) + Math.min(x_of(piece.to), left() + width())) / 2;
+        ctx.fillStyle = css("--on-computing");
+        ctx.textAlign = "center";
+        ctx.fillText(text, centre, middle + 0.5);
+      }
+      // A strip below the text of the round that goes on afterwards.
+      for (const { from, to } of pauses) fill(worker, from, to, colours.away, 3, row_height - 8);
+    });
+    paint_axis(ctx);
+  };
+
+  const paint_axis = (ctx) => {
+    const unit = time_unit(view.to);
+    const span = (view.to - view.from) / unit.seconds;
+    const wanted = span / (narrow() ? 4 : 8);
+    const power = 10 ** Math.floor(Math.log10(wanted));
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= wanted);
+    const base = top + workers * row_height;
+    ctx.fillStyle = css("--quiet");
+    ctx.strokeStyle = css("--quiet");
+    ctx.textAlign = "center";
+    for (
+      let k = Math.ceil(view.from / unit.seconds / step);
+      k * step * unit.seconds <= view.to;
+      ++k
+    ) {
+      const x = x_of(k * step * unit.seconds);
+      ctx.beginPath();
+      ctx.moveTo(x, base);
+      ctx.lineTo(x, base + 5);
+      ctx.stroke();
+      ctx.fillText(String(Number((k * step).toPrecision(6))), x, base + 14);
+    }
+    const clock = run.clock === "virtual" ? "virtual time (simulated" : "wall time (real";
+    ctx.fillStyle = css("--text");
+    ctx.fillText(`${clock} ${unit.name})`, left() + width() / 2, base + 32);
+  };
+
+  const piece_at = (x, y) => {
+    const row = Math.floor((y - top) / row_height);
+    if (row < 0 || row >= workers || x < left() || x > left() + width()) return null;
+    const time = time_at(x);
+    const found = rows[row].filter((piece) => piece.from <= time && time <= piece.to);
+    const nearest = found.find((piece) => piece.round) ?? found[0];
+    return nearest ?? { worker: row, kind: "waiting", round: null, from: null, to: null };
+  };
+  const describe = ({ worker, kind, round, from, to }) => {
+    const long = from === null ? "" : ` for ${duration_text(to - from)}`;
+    const what = `Worker ${worker}: ${activity_names[kind]}${long}.`;
+    if (!round) return what;
+    const work = ` ${plural(round.steps, "local step")} from version ${round.base}`;
+    if (round.fate === "applied")
+      return `${what}${work}; became version ${round.version}, staleness ${round.staleness}.`;
+    return `${what}${work}; ${fate_name(round.fate)}.`;
+  };
+
+  const look = (from, to) => {
+    const shortest = end / 1e5;
+    const span = Math.min(Math.max(to - from, shortest), end);
+    view.from = Math.min(Math.max(from, 0), end - span);
+    view.to = view.from + span;
+    paint();
+  };
+  const move = (share) =>
+    look(view.from + share * (view.to - view.from), view.to + share * (view.to - view.from));
+  const zoom = (factor, centre = (view.from + view.to) / 2) =>
+    look(centre - (centre - view.from) * factor, centre + (view.to - centre) * factor);
+
+  let held = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    held = { x: event.offsetX, from: view.from, to: view.to };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (held) {
+      const shift = ((held.x - event.offsetX) / width()) * (held.to - held.from);
+      look(held.from + shift, held.to + shift);
+    }
+    const piece = piece_at(event.offsetX, event.offsetY);
+    hint.hidden = piece === null;
+    if (!piece) return;
+    hint.textContent = describe(piece);
+    const x = Math.min(event.offsetX + 14, Math.max(plot.clientWidth - hint.offsetWidth, 0));
+    hint.style.left = `${x}px`;
+    hint.style.top = `${event.offsetY + 18}px`;
+  });
+  canvas.addEventListener("pointerup", () => (held = null));
+  canvas.addEventListener("pointercancel", () => (held = null));
+  canvas.addEventListener("pointerleave", () => (hint.hidden = true));
+  canvas.addEventListener("dblclick", (event) => zoom(0.5, time_at(event.offsetX)));
+  canvas.addEventListener("keydown", (event) => {
+    const keys = {
+      ArrowLeft: () => move(-0.25),
+      ArrowRight: () => move(0.25),
+      "+": () => zoom(0.5),
+      "-": () => zoom(2),
+    };
+    if (!keys[event.key]) return;
+    keys[event.key]();
+    event.preventDefault();
+  });
+
+  const button = (text, title, click) => element("button", { type: "button", title, click }, text);
+  plot.append(
+    element(
+      "div",
+      { class: "controls" },
+      button("\u2190", "earlier", () => move(-0.5)),
+      button("\u2192", "later", () => move(0.5)),
+      button("+", "zoom in", () => zoom(0.5)),
+      button("\u2212", "zoom out", () => zoom(2)),
+      button("whole", "all that is recorded here", () => look(0, end)),
+    ),
+    canvas,
+    hint,
+  );
+  const kinds = new Set(["computing", "waiting", ...activity.map((piece) => piece.kind)]);
+  legend.replaceChildren(
+    ...Object.keys(activity_names)
+      .filter((kind) => kinds.has(kind))
+      .map((kind) => {
+        const mark = area(`var(--${kind === "paused" ? "away" : kind})`);
+        if (kind === "paused") mark.style.height = "5px";
+        return element("span", null, mark, activity_names[kind]);
+      }),
+  );
+  paint();
+  const observer = new ResizeObserver(paint);
+  observer.observe(plot);
+  self.chart = { destroy: () => observer.disconnect() };
+}

@@ -1,0 +1,945 @@
+// The report page: source -> model (model.js) -> charts (charts.js). Here are the source, the JSON in
+// the page as report_data() (monitoring/report.hpp) makes it, and the parts of the page.
+"use strict";
+
+// -- source ---------------------------------------------------------------------------------------
+
+// {
+//   title, version,
+//   runs: [{
+//     label, link, directory,
+//     config: [[key, value as TOML]...],
+//     summary: summary.json, shortened, or null while the run goes on,
+//     evaluations: {key of metrics.jsonl: [value of each evaluation]..., bytes: [...]},
+//     quotas: [[time, [quota of each worker]]...],
+//     changes: [lines of metrics.jsonl with "event"...],
+//     fates: {fate: rounds},
+//     staleness_over_time: [[time, [[staleness, updates]...]]...],
+//     cosine: [[time, mean, 10th percentile, 90th percentile]...],
+//     timeline: {until, rounds: [[worker, fate, base, version, staleness, steps, assigned, compute,
+//                                 settled]...]}
+//   }...],
+//   comparison: null or {tables: [{title, note, columns, rows}...]}
+// }
+
+async function read_source() {
+  return JSON.parse(document.getElementById("data").textContent);
+}
+
+// -- the page's parts -----------------------------------------------------------------------------
+
+const clock_notes = {
+  virtual:
+    "On the virtual clock: the time is simulated from given paces and links, so it is the same on every machine.",
+  wall: "On the wall clock: times are real.",
+  mixed: "Some runs are on the virtual clock, whose time is simulated, others on the wall clock.",
+};
+
+function header_part(model) {
+  const run = model.runs[0];
+  const several = model.runs.length > 1;
+  const of_all = (get, text) => {
+    const values = [...new Set(model.runs.map(get))];
+    return values.length === 1 ? text(values[0]) : null;
+  };
+  const facts = [
+    several
+      ? `${plural(model.runs.length, "run")} of ${plural(model.methods.length, "method")}`
+      : run.method,
+    of_all(
+      (r) => r.workers,
+      (count) => plural(count, "worker"),
+    ),
+    of_all(
+      (r) => r.summary && r.summary.parameters,
+      (count) => count && `${short_count_text(count)} parameters`,
+    ),
+    of_all(
+      (r) => `${r.setting("model.kind")} on ${r.setting("data.kind")}`,
+      (text) => text,
+    ),
+    of_all(
+      (r) => r.setting("run.local_steps"),
+      (count) => count && `${count_text(count)} local steps`,
+    ),
+    several ? null : `seed ${run.seed}`,
+  ].filter(Boolean);
+  const theme = choice(
+    "theme",
+    [
+      ["auto", "auto"],
+      ["light", "light"],
+      ["dark", "dark"],
+    ],
+    stored_theme(),
+    choose_theme,
+  );
+  const unfinished = model.runs.filter((r) => r.outcome !== "finished");
+  return [
+    element("div", { class: "line" }, element("h1", null, model.title), theme),
+    element("p", { class: "lead" }, facts.join(" \u00b7 ")),
+    element("p", { class: "quiet" }, clock_notes[model.clock]),
+    unfinished.length
+      ? element(
+          "p",
+          { class: "warning" },
+          several
+            ? `Not finished: ${unfinished.map((r) => `${r.title} (${r.outcome})`).join("; ")}.`
+            : ({
+                unfinished: "This run has not finished: here is what there is so far.",
+                interrupted: "This run was interrupted.",
+                diverged: "This run diverged: its last loss is not a number.",
+              }[run.outcome] ?? run.outcome),
+        )
+      : null,
+    element(
+      "details",
+      null,
+      element("summary", null, "New here? What is shown, in a few words"),
+      element(
+        "p",
+        null,
+        "Several workers of different speeds train one model. A worker takes the server's current version of the parameters, makes a number of local steps on its own data (a round) and sends back how far it got: an update, also called pseudo-gradient. The server merges updates into new versions with an outer optimizer. With asynchronous methods it does so whenever one arrives; with synchronous ones it waits for all workers.",
+      ),
+      element(
+        "p",
+        null,
+        "A worker's quota is the number of local steps in its next round. An update's staleness is the number of versions that others made while it was being computed: 0 means that it was computed from the newest parameters.",
+      ),
+    ),
+  ];
+}
+
+function key_part(model) {
+  const key = document.getElementById("key");
+  if (model.methods.length < 2) return;
+  key.hidden = false;
+  const show = (hidden) => {
+    state.hidden = new Set(hidden);
+    buttons.forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(!state.hidden.has(i))),
+    );
+    draw_all();
+  };
+  const toggle = (index) => {
+    const others = [...state.hidden].filter((hidden) => hidden !== index);
+    show(state.hidden.has(index) ? others : [...others, index]);
+  };
+  const buttons = model.methods.map(({ index, label }) => {
+    const click = () => toggle(index);
+    const title = "show or hide in the charts";
+    return element(
+      "button",
+      { type: "button", "aria-pressed": "true", title, click },
+      swatch(index),
+      label,
+    );
+  });
+  const every = model.methods.map(({ index }) => index);
+  const shortcuts = [
+    element("button", { type: "button", class: "shortcut", click: () => show([]) }, "show all"),
+    element("button", { type: "button", class: "shortcut", click: () => show(every) }, "hide all"),
+  ];
+  key.append(...buttons, ...(every.length > 4 ? shortcuts : []));
+}
+
+function tiles_part(model) {
+  const run = model.runs[0];
+  const by_name = new Map(result_quantities(model).map((quantity) => [quantity.name, quantity]));
+  const tiles = [
+    ["final loss", `final loss (nats per ${run.unit})`],
+    ["perplexity", "perplexity"],
+    ["bits per byte", "bits per byte"],
+    ["accuracy", `${run.unit}s predicted right`],
+    ["run time", run.clock === "virtual" ? "virtual time" : "wall time"],
+    ["real time", "real time, evaluations included"],
+    ["mean staleness", "mean staleness (versions)"],
+    ["utilisation", "of the workers' time was local steps"],
+  ]
+    .map(([name, caption]) => ({ quantity: by_name.get(name), caption }))
+    .filter(({ quantity }) => quantity && is_number(quantity.get(run)))
+    .map(({ quantity, caption }) =>
+      element(
+        "div",
+        { title: quantity.explanation },
+        element("b", null, quantity.text(quantity.get(run))),
+        element("span", null, caption),
+      ),
+    );
+  return element("div", { class: "tiles" }, ...tiles);
+}
+
+function method_table(model) {
+  const quantities = result_quantities(model).filter((quantity) => quantity.averaged);
+  const columns = [
+    { name: "method" },
+    { name: "seeds", explanation: "runs of this method", number: true },
+    ...quantities.map(({ name, explanation }) => ({ name, explanation, number: true })),
+  ];
+  const results = quantities.map((quantity) => {
+    const of_methods = model.methods.map(({ runs }) => mean_and_error(runs.map(quantity.get)));
+    const largest = Math.max(...of_methods.map(({ error }) => error ?? 0));
+    return of_methods.map((result) => ({
+      text: with_error(quantity, result, largest),
+      sort: result.mean,
+    }));
+  });
+  const rows = model.methods.map((method, i) => [
+    { node: element("span", null, swatch(method.index), ` ${method.label}`), sort: method.label },
+    { text: String(method.runs.length), sort: method.runs.length },
+    ...results.map((of_methods) => of_methods[i]),
+  ]);
+  const seeds = model.methods.some((method) => method.runs.length > 1);
+  const node = table(columns, rows, { sortable: true, sorted_by: 2, wide: true });
+  const kinds = {
+    training: "training data",
+    "held-out": "held-out data, which no worker trains on",
+  };
+  const on = kinds[model.evaluated_on] ?? "evaluation data";
+  return [
+    node,
+    element(
+      "p",
+      { class: "quiet" },
+      `Best final loss first; loss and accuracy are those of the last version, on ${on}. `,
+      seeds ? "Means over seeds \u00b1 standard error. " : "",
+      "Choose a column's name to sort by it; rest the pointer on it for its meaning.",
+    ),
+  ];
+}
+
+/// A comparison has its own tables of results, which say more; two of them would only confuse.
+function result_part(model, several) {
+  if (model.comparison) return comparison_part(model);
+  return several ? method_table(model) : [tiles_part(model)];
+}
+
+function settings_part(model) {
+  const parts = [];
+  if (model.differing.length > 0) {
+    const columns = [
+      { name: "setting" },
+      ...model.methods.map((method) => ({ name: method.label })),
+    ];
+    const rows = model.differing.map((key) => [
+      { node: element("code", null, key), sort: key },
+      ...model.methods.map((method) => ({ text: setting_text(method.runs[0].config.get(key)) })),
+    ]);
+    parts.push(
+      element(
+        "p",
+        null,
+        `What the methods differ in; ${nothing} where a method has no use for a setting.`,
+      ),
+      table(columns, rows),
+    );
+  }
+  const common = [...model.runs[0].config].filter(
+    ([key]) =>
+      !model.differing.includes(key) && (model.runs.length === 1 || !own_settings.includes(key)),
+  );
+  const rows = common.map(([key, text]) => [
+    { node: element("code", null, key), sort: key },
+    { text: setting_text(text) },
+  ]);
+  parts.push(
+    element(
+      "details",
+      null,
+      element(
+        "summary",
+        null,
+        `${model.runs.length === 1 ? "All" : "Common"} settings (${rows.length})`,
+      ),
+      table([{ name: "setting" }, { name: "value" }], rows),
+    ),
+  );
+  return parts;
+}
+
+function learning_part(model) {
+  const measures = {
+    loss: {
+      name: "loss",
+      title: `loss on ${model.evaluated_on || "evaluation"} data (nats per ${model.unit})`,
+    },
+    perplexity: { name: "perplexity", title: "perplexity (e to the loss)" },
+    bits_per_byte: { name: "bits per byte", title: "bits per byte of text" },
+    accuracy: { name: "accuracy", title: `${model.unit}s predicted right (%)` },
+  };
+  const against = {
+    local_steps: "local steps",
+    tokens: `${model.unit}s`,
+    time: "time",
+    bytes: "bytes sent",
+  };
+  const parts = { whole: 0, "last half": 0.5, "last quarter": 0.75 };
+  let [measure, base, part] = ["loss", "local_steps", "whole"];
+
+  const unit = time_unit(longest_time(model.runs));
+  const value_text = (value) =>
+    measure === "accuracy" ? `${number_text(value, 3)}\u202f%` : number_text(value, 5);
+  const axes = {
+    local_steps: {
+      column: "local_steps",
+      scale: 1,
+      title: "local steps of all workers together",
+      format: short_count_text,
+      text: (x) => `${count_text(x)} steps`,
+    },
+    tokens: {
+      column: "tokens",
+      scale: 1,
+      title: `${model.unit}s trained on`,
+      format: short_count_text,
+      text: (x) => `${short_count_text(x)} ${model.unit}s`,
+    },
+    time: {
+      column: "clock_seconds",
+      scale: 1 / unit.seconds,
+      title: clock_title(model, unit.name),
+      format: null,
+      text: (x) => duration_text(x * unit.seconds),
+    },
+    bytes: {
+      column: "bytes",
+      scale: 1,
+      title: "bytes sent between workers and server, both ways",
+      format: bytes_text,
+      text: bytes_text,
+    },
+  };
+
+  const draw = (plot, self) => {
+    const x = axes[base];
+    const scale_y = measure === "accuracy" ? 100 : 1;
+    let lines = visible_methods(model).map((method) => ({
+      label: method.label,
+      index: method.index,
+      points: mean_line(
+        method.runs.map(({ evaluations }) =>
+          points_of(
+            evaluations[x.column].map((value) => (value === null ? null : value * x.scale)),
+            evaluations[measure].map((value) => (value === null ? null : value * scale_y)),
+          ),
+        ),
+      ),
+    }));
+    const ends = lines
+      .filter((line) => line.points.length)
+      .map((line) => line.points[line.points.length - 1].x);
+    const from = parts[part] * Math.max(0, ...ends);
+    lines = lines.map((line) => ({
+      ...line,
+      points: line.points.filter((point) => point.x >= from),
+    }));
+    const baselines = model.runs[0].summary?.baselines ?? {};
+    const marks =
+      measure === "bits_per_byte"
+        ? Object.entries(baselines).map(([name, result]) => ({
+            name: `${name} n-gram model`,
+            y: result.bits_per_byte,
+          }))
+        : [];
+    draw_lines(plot, self, lines, {
+      x: x.title,
+      y: measures[measure].title,
+      x_format: x.format,
+      from,
+      marks,
+      tip: (item) => {
+        const range =
+          item.raw.low === undefined
+            ? ""
+            : ` (${value_text(item.raw.low)} to ${value_text(item.raw.high)})`;
+        return `${item.dataset.label}: ${value_text(item.raw.y)}${range} at ${x.text(item.raw.x)}`;
+      },
+    });
+  };
+  const measured = Object.entries(measures).filter(
+    ([key]) =>
+      model.runs.some((run) => run.evaluations[key].some(is_number)) &&
+      (model.of_text || key !== "perplexity"),
+  );
+  const seeds = model.methods.some((method) => method.runs.length > 1);
+  const self = panel(
+    "Loss and accuracy",
+    [
+      `Each point is an evaluation of the server's parameters on ${model.evaluated_on || "evaluation"} data: lower loss is better. `,
+      "Against local steps, methods are compared by work done; against time, by how long one has to wait; against bytes, by what goes over the network.",
+      seeds ? " A line is the mean over a method's seeds, the shade around it their range." : "",
+    ].join(""),
+    draw,
+    {
+      tall: true,
+      controls: [
+        choice(
+          "show",
+          measured.map(([key, { name }]) => [key, name]),
+          measure,
+          (value) => {
+            measure = value;
+            self.draw();
+          },
+        ),
+        choice("against", Object.entries(against), base, (value) => {
+          base = value;
+          self.draw();
+        }),
+        choice(
+          "part of the run",
+          Object.keys(parts).map((name) => [name, name]),
+          part,
+          (value) => {
+            part = value;
+            self.draw();
+          },
+        ),
+      ],
+    },
+  );
+  return self.node;
+}
+
+function comparison_part(model) {
+  return model.comparison.tables.map((given) => {
+    const numeric = (i) =>
+      given.rows.every(
+        (row) => row[i] === null || is_number(row[i]) || /^([-+\d.\u2013]|$)/.test(row[i]),
+      );
+    const columns = given.columns.map((name, i) => ({
+      name: String(name),
+      number: i > 0 && numeric(i),
+    }));
+    const cell = (value, { number }) => {
+      if (value === null) return { text: nothing, sort: null };
+      if (!is_number(value))
+        return { text: String(value), sort: number ? text_order(String(value)) : value };
+      return {
+        text: Number.isInteger(value) ? count_text(value) : number_text(value, 5),
+        sort: value,
+      };
+    };
+    const content = [
+      table(
+        columns,
+        given.rows.map((row) => row.map((value, i) => cell(value, columns[i]))),
+        { sortable: columns.length > 1 },
+      ),
+      given.note ? element("p", { class: "quiet" }, given.note) : null,
+    ];
+    const title = given.title ?? "";
+    return given.rows.length > 15
+      ? element(
+          "details",
+          null,
+          element("summary", null, `${title} (${given.rows.length} rows)`),
+          ...content,
+        )
+      : element("div", { class: "part" }, element("h3", null, title), ...content);
+  });
+}
+
+function staleness_part(model) {
+  const histogram = panel(
+    "How stale updates were",
+    "Staleness is how many versions the server made while an update was being computed. 0: computed from the newest parameters; methods that wait for everybody have nothing else.",
+    (plot, self) => {
+      const counts = visible_methods(model).map((method) => ({
+        method,
+        counts: method_histogram(method),
+      }));
+      const values = counts.flatMap((entry) => [...entry.counts.keys()]);
+      if (values.length === 0) {
+        nothing_to_draw(plot, "No update was applied, or all methods are hidden.");
+        return;
+      }
+      const width = Math.ceil((Math.max(...values) + 1) / 30);
+      const bars = Math.floor(Math.max(...values) / width) + 1;
+      const labels = Array.from({ length: bars }, (_, i) =>
+        width === 1 ? String(i) : `${i * width}\u2013${(i + 1) * width - 1}`,
+      );
+      const datasets = counts.map(({ method, counts: of_method }) => {
+        const data = new Array(bars).fill(0);
+        let total = 0;
+        for (const [staleness, count] of of_method) {
+          data[Math.floor(staleness / width)] += count;
+          total += count;
+        }
+        return {
+          label: method.label,
+          data: data.map((count) => (total ? (100 * count) / total : 0)),
+          counts: data,
+          backgroundColor: series_colour(method.index),
+          borderColor: series_colour(method.index),
+          borderDash: series_dash(method.index),
+        };
+      });
+      const type = datasets.length > 4 ? "line" : "bar"; // so many bars would be hairlines
+      draw_chart(
+        plot,
+        self,
+        type,
+        self.title,
+        { labels, datasets },
+        {
+          scales: {
+            x: { ...axis("staleness (versions)"), type: "category" },
+            y: { ...axis("share of applied updates (%)"), beginAtZero: true },
+          },
+          plugins: {
+            tooltip: {
+              callbacks: {
+                title: (items) => `staleness ${items[0].label}`,
+                label: (item) =>
+                  `${item.dataset.label}: ${number_text(item.raw, 3)}\u202f%, ${plural(item.dataset.counts[item.dataIndex], "update")}`,
+              },
+            },
+          },
+        },
+      );
+    },
+  );
+
+  const unit = time_unit(longest_time(model.runs));
+  let measure = "mean";
+  const over_time = panel(
+    "Staleness over time",
+    "The same in the course of the run: it rises when workers are slow or many, and jumps when workers leave, pause or change their pace.",
+    (plot, self) => {
+      const lines = visible_methods(model).map((method) => ({
+        label: method.label,
+        index: method.index,
+        points: mean_line(
+          method.runs.map((run) =>
+            run.staleness_over_time.map(([time, pairs]) => ({
+              x: time / unit.seconds,
+              y: staleness_measures[measure](pairs),
+            })),
+          ),
+        ),
+      }));
+      draw_lines(plot, self, lines, {
+        x: clock_title(model, unit.name),
+        y: `staleness (versions), ${measure}`,
+        from_zero: true,
+        tip: (item) =>
+          `${item.dataset.label}: ${number_text(item.raw.y, 3)} at ${duration_text(item.raw.x * unit.seconds)}`,
+      });
+    },
+    {
+      controls: [
+        choice(
+          "show",
+          Object.keys(staleness_measures).map((name) => [name, name]),
+          measure,
+          (value) => {
+            measure = value;
+            over_time.draw();
+          },
+        ),
+      ],
+    },
+  );
+  return element("div", { class: "grid" }, histogram.node, over_time.node);
+}
+
+const fate_colours = {
+  applied: "--computing",
+  too_stale: "--series-3",
+  duplicate: "--series-4",
+  abandoned: "--away",
+  run_ended: "--series-1",
+};
+
+function fates_part(model) {
+  const rows = model.methods.flatMap((method) => {
+    const fates = new Map();
+    for (const run of method.runs) {
+      for (const [fate, count] of Object.entries(run.fates)) {
+        fates.set(fate, (fates.get(fate) ?? 0) + count);
+      }
+    }
+    const total = [...fates.values()].reduce((a, b) => a + b, 0);
+    const sorted = [...fates].sort((a, b) => b[1] - a[1]);
+    const colour = (fate) => `var(${fate_colours[fate] ?? "--series-7"})`;
+    const pieces = sorted.map(([fate, count]) => {
+      const piece = element("span", { title: fate_name(fate) });
+      piece.style.width = `${(100 * count) / total}%`;
+      piece.style.background = colour(fate);
+      return piece;
+    });
+    const counts = sorted.map(([fate, count]) =>
+      element(
+        "span",
+        null,
+        area(colour(fate)),
+        `${count_text(count)} ${fate_name(fate)} (${percent_text(count / total)})`,
+      ),
+    );
+    return [
+      element(
+        "div",
+        null,
+        model.methods.length > 1 ? swatch(method.index) : "",
+        ` ${method.label}`,
+      ),
+      element(
+        "div",
+        null,
+        element("div", { class: "bar", "aria-hidden": "true" }, ...pieces),
+        element(
+          "div",
+          { class: "legend quiet" },
+          ...(counts.length ? counts : ["no round was settled"]),
+        ),
+      ),
+    ];
+  });
+  return [
+    element(
+      "p",
+      { class: "quiet" },
+      "What became of every round that was given out: each has exactly one fate.",
+    ),
+    element("div", { class: "fates" }, ...rows),
+  ];
+}
+
+function cosine_part(model) {
+  const unit = time_unit(longest_time(model.runs));
+  const single = model.runs.length === 1;
+  return panel(
+    "Do updates agree with the momentum?",
+    [
+      "The cosine between an update and the server's momentum just before it was merged: above 0 it pushes the way the model is already going, at 0 sideways, below 0 back. ",
+      single
+        ? "Line: mean; shade: the middle 80\u202f% of updates."
+        : "Only methods with outer momentum have one.",
+    ].join(""),
+    (plot, self) => {
+      const lines = visible_methods(model).map((method) => ({
+        label: method.label,
+        index: method.index,
+        points: mean_line(
+          method.runs.map((run) =>
+            run.cosine.map(([time, mean, low, high]) => ({
+              x: time / unit.seconds,
+              y: mean,
+              ...(single ? { low, high } : {}),
+            })),
+          ),
+        ),
+      }));
+      draw_lines(plot, self, lines, {
+        x: clock_title(model, unit.name),
+        y: "cosine to the momentum (\u22121 to 1)",
+        marks: [{ name: "", y: 0 }],
+        tip: (item) =>
+          `${item.dataset.label}: ${number_text(item.raw.y, 3)} at ${duration_text(item.raw.x * unit.seconds)}`,
+      });
+    },
+  ).node;
+}
+
+// -- one run in detail ----------------------------------------------------------------------------
+
+function change_sentence(change) {
+  const who = `worker ${change.worker}`;
+  const next = change.quota > 0 ? `; quota ${change.quota}` : "";
+  if (change.event === "leave") return `${who} leaves`;
+  if (change.event === "join") return `${who} is back${next}`;
+  if (change.seconds_per_step === 0) return `${who} pauses`;
+  return `${who} now takes ${number_text(change.seconds_per_step, 3)} s a step${next}`;
+}
+
+function run_part(run) {
+  const model_of_one = { clock: run.clock };
+  const all_rounds = Object.values(run.fates).reduce((a, b) => a + b, 0);
+  const shown = run.timeline.rounds.length;
+  const limits = [
+    shown < all_rounds
+      ? `Here are the ${count_text(shown)} rounds that were given out first, of ${count_text(all_rounds)}. `
+      : "",
+    run.workers > 32 ? `Only the first 32 of ${count_text(run.workers)} workers are shown. ` : "",
+  ].join("");
+  const legend = element("div", { class: "legend" });
+  const timeline = panel(
+    "What the workers did",
+    element(
+      "span",
+      null,
+      legend,
+      `A bar is a round; the numbers in it are the version that it began from and the version that the server had once its update was settled. ${limits}Drag to move, double-click to zoom in.`,
+    ),
+    (plot, self) => draw_timeline(run, plot, self, legend),
+  );
+
+  const unit = time_unit(longest_time([run]));
+  const quotas = quota_lines(run);
+  const quota_legend = element("div", { class: "legend" });
+  const quota = panel(
+    "Quotas over time",
+    element(
+      "span",
+      null,
+      quota_legend,
+      "How many local steps each worker would be given for its next round; 0 while it is away. With DyLU a quota follows the worker's speed, so that all rounds take about as long; a fixed quota stays the same.",
+    ),
+    (plot, self) => {
+      const lines = quotas.map((points, worker) => ({
+        label: `worker ${worker}`,
+        index: worker,
+        points: points.map(({ x, y }) => ({ x: x / unit.seconds, y })),
+      }));
+      draw_lines(plot, self, lines, {
+        x: clock_title(model_of_one, unit.name),
+        y: "quota (local steps a round)",
+        from_zero: true,
+        stepped: true,
+        tip: (item) =>
+          `${item.dataset.label}: ${plural(item.raw.y, "step")} from ${duration_text(item.raw.x * unit.seconds)}`,
+      });
+      quota_legend.replaceChildren(
+        ...(lines.length <= 12
+          ? lines.map((line) => element("span", null, swatch(line.index), line.label))
+          : []),
+      );
+    },
+  );
+
+  const parts = [timeline.node, quota.node];
+  if (run.changes.length > 0) {
+    const lines = run.changes
+      .slice(0, 200)
+      .map((change) => [
+        { text: duration_text(change.clock_seconds), sort: change.clock_seconds },
+        { text: change_sentence(change) },
+      ]);
+    const more = run.changes.length > lines.length ? `, the first ${lines.length}` : "";
+    parts.push(
+      element(
+        "details",
+        null,
+        element("summary", null, `What happened to workers (${run.changes.length}${more})`),
+        table([{ name: "time" }, { name: "event" }], lines),
+      ),
+    );
+  }
+  if (run.summary) {
+    const columns = [
+      { name: "worker", number: true },
+      {
+        name: "s a step",
+        explanation: run.paced ? "as given, before any event" : "as measured",
+        number: true,
+      },
+      { name: "rounds", number: true },
+      { name: "local steps", number: true },
+      { name: "utilisation", explanation: "share of its time that was local steps", number: true },
+    ];
+    const rows = run.summary.per_worker.map((worker, i) => [
+      { text: String(i), sort: i },
+      { text: number_text(worker.seconds_per_step, 3), sort: worker.seconds_per_step },
+      { text: count_text(worker.rounds), sort: worker.rounds },
+      { text: count_text(worker.local_steps), sort: worker.local_steps },
+      { text: percent_text(worker.utilisation), sort: worker.utilisation },
+    ]);
+    parts.push(
+      element(
+        "details",
+        null,
+        element("summary", null, "Workers in numbers"),
+        table(columns, rows),
+      ),
+    );
+  }
+  return { nodes: parts, panels: [timeline, quota] };
+}
+
+function detail_part(model) {
+  const place = element("div");
+  let current = [];
+  const show = (run) => {
+    state.panels = state.panels.filter((self) => !current.includes(self));
+    for (const self of current) if (self.chart) self.chart.destroy();
+    const { nodes, panels } = run_part(run);
+    current = panels;
+    place.replaceChildren(...nodes);
+    if (place.isConnected) panels.forEach((self) => self.draw());
+  };
+  show(model.runs[0]);
+  if (model.runs.length === 1) return place;
+  const select = element(
+    "select",
+    { change: () => show(model.runs[Number(select.value)]) },
+    ...model.runs.map((run) => element("option", { value: run.index }, run.title)),
+  );
+  return element("div", null, element("label", null, "Run: ", select), place);
+}
+
+// -- all numbers ----------------------------------------------------------------------------------
+
+function folder_node(run) {
+  if (!run.link) return element("code", null, run.directory);
+  const address = run.link.split("/").map(encodeURIComponent).join("/");
+  return element("a", { href: address }, element("code", null, run.directory));
+}
+
+function numbers_part(model) {
+  const quantities = result_quantities(model);
+  if (model.runs.length === 1) {
+    const run = model.runs[0];
+    const rows = quantities.map((quantity) => [
+      { text: quantity.name },
+      { text: quantity.text(quantity.get(run)), sort: quantity.get(run) },
+      { text: quantity.explanation },
+    ]);
+    const texts = [
+      ["outcome", run.outcome, ""],
+      ["precision", run.summary?.precision || nothing, "of the products in a local step"],
+      [
+        "SHA-256",
+        element("code", null, run.summary?.params_sha256 ?? nothing),
+        "of the final parameters: equal for equal settings and seed on the virtual clock",
+      ],
+    ];
+    rows.push(...texts.map((row) => row.map((node) => ({ node }))));
+    rows.push([
+      { text: "folder" },
+      { node: folder_node(run), sort: "" },
+      { text: "config.toml, metrics.jsonl, updates.jsonl, summary.json, parameters.safetensors" },
+    ]);
+    return [table([{ name: "number" }, { name: "value" }, { name: "meaning" }], rows)];
+  }
+  const is_empty = (quantity) => quantity.rare && model.runs.every((run) => !quantity.get(run));
+  const shown = quantities.filter((quantity) => !is_empty(quantity));
+  const left_out = quantities.filter(is_empty).map((quantity) => quantity.name);
+  const columns = [
+    { name: "method" },
+    { name: "seed", number: true },
+    { name: "outcome" },
+    ...shown.map(({ name, explanation }) => ({ name, explanation, number: true })),
+    { name: "precision", explanation: "of the products in a local step" },
+    {
+      name: "SHA-256",
+      explanation:
+        "of the final parameters, its first digits: equal for equal settings and seed on the virtual clock",
+    },
+    { name: "folder" },
+  ];
+  const rows = model.runs.map((run) => [
+    { text: run.of_method.label },
+    { text: String(run.seed), sort: run.seed },
+    { text: run.outcome },
+    ...shown.map((quantity) => ({
+      text: quantity.text(quantity.get(run)),
+      sort: quantity.get(run),
+    })),
+    { text: run.summary?.precision || nothing },
+    { text: (run.summary?.params_sha256 ?? nothing).slice(0, 12) },
+    { node: folder_node(run), sort: run.directory },
+  ]);
+  const note = left_out.length
+    ? `Left out because they are 0 in every run: ${left_out.join(", ")}.`
+    : "";
+  return [
+    table(columns, rows, { sortable: true, wide: true }),
+    element("p", { class: "quiet" }, note),
+  ];
+}
+
+// -- theme ----------------------------------------------------------------------------------------
+
+const prefers_dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+function stored_theme() {
+  try {
+    return localStorage.getItem("rubato-theme") ?? "auto";
+  } catch {
+    return "auto"; // storage is off for files in some browsers
+  }
+}
+
+function apply_theme(theme) {
+  const dark = theme === "dark" || (theme === "auto" && prefers_dark.matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+}
+
+function choose_theme(theme) {
+  try {
+    localStorage.setItem("rubato-theme", theme);
+  } catch {
+    // then it is forgotten with the page
+  }
+  apply_theme(theme);
+  draw_all();
+}
+
+// -- start ----------------------------------------------------------------------------------------
+
+function draw_all() {
+  for (const self of state.panels) self.draw();
+  report_status();
+}
+
+/// For whoever drives the page with a program: the body's data-status is "ready: 6 charts, 0 errors".
+function report_status() {
+  const drawn = state.panels.filter((self) => self.drawn).length;
+  document.body.dataset.status = `ready: ${drawn} charts, ${state.errors} errors`;
+}
+
+function show_page(model) {
+  document.title = model.title;
+  document
+    .getElementById("foot")
+    .append(
+      `Made by Rubato ${model.version}. Charts: Chart.js ${Chart.version}, \u00a9 Chart.js Contributors, MIT licence. This page loads nothing from anywhere.`,
+    );
+  const main = document.getElementById("main");
+  const top = document.getElementById("top");
+  if (model.runs.length === 0) {
+    top.append(element("h1", null, model.title));
+    const tables = model.comparison ? comparison_part(model) : [];
+    main.replaceChildren(element("p", { class: "warning" }, "There is no run to show."), ...tables);
+    return;
+  }
+  top.append(...header_part(model).filter(Boolean));
+  key_part(model);
+  const several = model.methods.length > 1 || model.runs.length > 1;
+  main.replaceChildren(
+    section("Result", ...result_part(model, several)),
+    section("Learning", learning_part(model)),
+    section("Settings", ...settings_part(model)),
+    section("Staleness", staleness_part(model)),
+    section("Updates", ...fates_part(model), cosine_part(model)),
+    section(several ? "One run in detail" : "Workers", detail_part(model)),
+    section("All numbers", ...numbers_part(model)),
+  );
+  draw_all();
+}
+
+async function start() {
+  window.addEventListener("error", () => {
+    state.errors += 1;
+    report_status();
+  });
+  Chart.defaults.font.family = 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+  Chart.defaults.locale = "en-US";
+  Chart.Interaction.modes.nearest_of_lines = nearest_of_lines;
+  apply_theme(stored_theme());
+  prefers_dark.addEventListener("change", () => choose_theme(stored_theme()));
+  try {
+    show_page(build_model(await read_source()));
+  } catch (error) {
+    fail(error);
+    document
+      .getElementById("main")
+      .replaceChildren(
+        element("p", { class: "warning" }, `This page could not be drawn: ${error.message}`),
+      );
+  }
+  report_status();
+}
+
+start();

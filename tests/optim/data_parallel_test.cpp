@@ -1,0 +1,103 @@
+#include "optim/data_parallel.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <vector>
+
+#include "config/random.hpp"
+
+using namespace rubato;
+
+namespace {
+
+parameter_layout two_sections() {
+  parameter_layout layout;
+  layout.add("weight", {5});
+  layout.add("running_mean", {2}, section::averaged);
+  return layout;
+}
+
+buffer_ptr random_buffer(const parameter_layout& layout, std::uint64_t key) {
+  random_generator random(1, random_stream::test, {key});
+  auto buffer = std::make_shared<parameter_buffer>(layout.size());
+  for (const auto& t : layout.tensors()) {
+    for (std::size_t i = 0; i < t.size; ++i) {
+      buffer->data()[t.offset + i] = static_cast<float>(random.normal());
+    }
+  }
+  return buffer;
+}
+
+}  // namespace
+
+TEST_CASE("steps on averaged gradients are the inner optimizer's on the mean gradient") {
+  const auto layout = two_sections();
+  config::inner_section inner;
+  inner.optimizer = "adamw";
+  inner.clip = 0.5;  // of the mean, not of each
+  data_parallel server(layout, inner);
+  const auto reference = make_inner_optimizer(inner);
+  inner_state state;
+
+  version_ptr current = random_buffer(layout, 0);
+  std::vector<float> theta(current->data(), current->data() + 5);
+  for (std::uint64_t step = 1; step <= 20; ++step) {
+    const std::vector<merge_input> inputs{{random_buffer(layout, 10 * step), nullptr, 1.0},
+                                          {random_buffer(layout, 10 * step + 1), nullptr, 1.0}};
+    std::vector<float> mean(5);
+    for (std::size_t i = 0; i < 5; ++i) {
+      mean[i] = static_cast<float>(
+          0.5 * (double{inputs[0].delta->data()[i]} + double{inputs[1].delta->data()[i]}));
+    }
+    const auto next = server.step(*current, inputs, 0.1);
+    reference->step(theta, mean, state, 0.1);
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(next->data()[i] == doctest::Approx(theta[i]).epsilon(1e-5));
+    }
+    const auto averaged = layout.tensors()[1].offset;
+    for (std::size_t i = averaged; i < averaged + 2; ++i) {
+      const float moved = 0.5F * (inputs[0].delta->data()[i] + inputs[1].delta->data()[i]);
+      CHECK(next->data()[i] == doctest::Approx(current->data()[i] - moved));
+    }
+    current = next;
+  }
+  CHECK(server.state().steps == 20);
+}
+
+TEST_CASE("a step without gradients, or with one of another size, is refused") {
+  const auto layout = two_sections();
+  data_parallel server(layout, {});
+  const auto current = random_buffer(layout, 0);
+  CHECK_THROWS_AS(server.step(*current, {}, 0.1), std::invalid_argument);
+  const std::vector<merge_input> wrong{{std::make_shared<parameter_buffer>(3), nullptr, 1.0}};
+  CHECK_THROWS_AS(server.step(*current, wrong, 0.1), std::invalid_argument);
+}
+
+TEST_CASE("a state is copied and averaged buffer by buffer") {
+  config::inner_section inner;
+  inner.optimizer = "momentum";
+  inner.weight_decay = 0.0;
+  inner.clip = 0.0;
+  const auto optimizer = make_inner_optimizer(inner);
+  inner_state a, b;
+  std::vector<float> theta(3, 0.0F);
+  optimizer->step(theta, std::vector<float>{1, 2, 3}, a, 0.1);
+  optimizer->step(theta, std::vector<float>{3, 2, 1}, b, 0.1);
+  optimizer->step(theta, std::vector<float>{0, 0, 0}, b, 0.1);  // momentum 0.9 of {3, 2, 1}
+
+  auto copy = copy_of(a);
+  optimizer->step(theta, std::vector<float>{1, 1, 1}, copy, 0.1);
+  CHECK(a.steps == 1);
+  CHECK(copy.steps == 2);
+  CHECK(a.buffers[0]->data()[0] == 1.0F);
+
+  const inner_state fresh;
+  const inner_state* states[] = {&a, &b, &fresh};
+  const auto mean = mean_of(states);
+  CHECK(mean.steps == 2);
+  REQUIRE(mean.buffers.size() == 1);
+  CHECK(mean.buffers[0]->data()[0] == doctest::Approx((1.0 + 2.7) / 3.0));
+  CHECK(mean.buffers[0]->data()[2] == doctest::Approx((3.0 + 0.9) / 3.0));
+  CHECK_THROWS_AS(mean_of({}), std::invalid_argument);
+}

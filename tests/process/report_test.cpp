@@ -1,0 +1,136 @@
+// The report as a user makes it and a browser draws it.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <string_view>
+
+#include "tests/process/program_fixture.hpp"
+
+using namespace rubato;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A browser of Chromium's family, or "".
+std::string find_browser() {
+  std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
+  for (std::string folder; std::getline(path, folder, ':');) {
+    for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
+      const auto file = fs::path(folder) / name;
+      if (access(file.c_str(), X_OK) == 0) return file.string();
+    }
+  }
+  return "";
+}
+
+/// Puts a hand on everything that can be pressed or chosen, once the page is drawn.
+constexpr std::string_view press_everything = R"(<script>
+for (const input of document.querySelectorAll("input")) input.click();
+for (const select of document.querySelectorAll("select")) {
+  for (const option of select.options) {
+    select.value = option.value;
+    select.dispatchEvent(new Event("change"));
+  }
+}
+for (const button of document.querySelectorAll("button")) button.click();
+const lines = document.getElementById("timeline");
+for (const type of ["pointermove", "dblclick"]) {
+  lines.dispatchEvent(new PointerEvent(type, { clientX: 400, clientY: 300 }));
+}
+</script>)";
+
+struct report_fixture : program_fixture {
+  report_fixture() : browser(find_browser()) {
+    train("async-1", {});
+    train("async-2", {"--run.seed", "2", "--workers.events", "['2 1 leave 4', '9 0 pause 3']"});
+    train("sync", {"--outer.mode", "sync", "--outer.optimizer", "nesterov"});
+    train("wall", {"--clock.mode", "wall", "--run.name", "<img src=x onerror=fail()><!--"});
+  }
+
+  void train(const std::string& directory, const std::vector<std::string>& options) {
+    std::vector<std::string> arguments{"train", "tiny.toml", "--run.directory", directory};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const auto result = run(arguments);
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+  }
+
+  /// What the browser made of the page, with what it complained about at the end.
+  std::string drawn(const std::string& page) const {
+    const std::string command =
+        "cd '" + root.string() + "' && timeout 120 '" + browser +
+        "' --headless --no-sandbox --disable-gpu --user-data-dir=profile --enable-logging=stderr "
+        "--window-size=1200,3000 --dump-dom 'file://" +
+        (root / page).string() + "' 2> complaints";
+    std::FILE* const pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string text;
+    char piece[4096];
+    for (std::size_t n; (n = fread(piece, 1, sizeof piece, pipe)) > 0;) text.append(piece, n);
+    pclose(pipe);
+    std::istringstream complaints(read(root / "complaints"));
+    for (std::string line; std::getline(complaints, line);) {
+      if (line.find("CONSOLE") != std::string::npos) text += line + '\n';
+    }
+    return text;
+  }
+
+  void check_drawn(const std::string& page) const {
+    const auto text = drawn(page);
+    CHECK(text.find("<body data-status=\"ready: 6 charts, 0 errors\"") != std::string::npos);
+    CHECK(text.find("could not be drawn.</p>") == std::string::npos);
+    const auto complaint = text.find("CONSOLE");
+    CHECK_MESSAGE(complaint == std::string::npos, text.substr(std::min(complaint, text.size())));
+  }
+
+  std::string browser;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(report_fixture, "a browser draws every chart of the report without an error") {
+  const auto result =
+      run({"report", "async-1", "async-2", "sync", "wall", "--output", "report.html"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  CHECK(result.out.find("report.html: ") == 0);
+  REQUIRE(run({"report", "async-2", "--output=one.html"}).code == 0);
+
+  // A run that goes on: no summary, and a line that is only half written.
+  fs::remove(root / "async-1/summary.json");
+  std::ofstream(root / "async-1/metrics.jsonl", std::ios::app) << "{\"local_st";
+  REQUIRE(run({"report", "async-1", "--output", "unfinished.html"}).code == 0);
+
+  if (browser.empty()) {
+    MESSAGE("no Chromium here, so nothing is drawn");
+    return;
+  }
+  for (const std::string page : {"report.html", "one.html", "unfinished.html"}) {
+    CAPTURE(page);
+    check_drawn(page);
+    auto text = read(root / page);
+    text.insert(text.rfind("</body>"), press_everything);
+    std::ofstream(root / "pressed.html") << text;
+    check_drawn("pressed.html");
+  }
+}
+
+TEST_CASE_FIXTURE(program_fixture, "a report of what is no run ends with code 2 and says why") {
+  struct wrong {
+    std::vector<std::string> arguments;
+    std::string says;
+  };
+  const std::vector<wrong> table = {
+      {{"report"}, "RUN is required"},
+      {{"report", "nowhere"}, "nowhere: no such folder"},
+      {{"report", "prose"}, "prose: not a run directory"},
+      {{"report", "prose", "--output", "sums"}, "sums: is a folder"},
+      {{"report", "prose", "--run.seed", "3"}, "takes no configuration keys"},
+  };
+  for (const auto& row : table) {
+    const auto result = run(row.arguments);
+    CAPTURE(row.says);
+    CHECK(result.code == 2);
+    CHECK(lines_in(result.err) == 1);
+    CHECK_MESSAGE(result.err.find(row.says) != std::string::npos, result.err);
+  }
+  CHECK(!fs::exists(root / "report.html"));
+}
