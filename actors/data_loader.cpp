@@ -34,8 +34,10 @@ data_loader_actor::behavior_type data_loader(pointer self, run_context_ptr run) 
           for (std::int64_t i = 0; i < ahead; ++i) send_next(self, request.round);
         });
       },
-      [self](const batch_taken& taken) {
-        guarded(self, "data loader", [&] { send_next(self, taken.round); });
+      [self](const batches_taken& taken) {
+        guarded(self, "data loader", [&] {
+          for (std::uint32_t i = 0; i < taken.count; ++i) send_next(self, taken.round);
+        });
       },
       [self](const update_settled& settled) {
         guarded(self, "data loader", [&] { state_of(self).streams.erase(settled.id); });

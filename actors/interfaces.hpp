@@ -28,7 +28,7 @@ using evaluator_actor = actor_interface<
 /// Prepares batches ahead of the lanes. Detached.
 using data_loader_actor = actor_interface<
     takes<open_batches>,        // begin to send a round's batches to the sender
-    takes<batch_taken>,         // send one more
+    takes<batches_taken>,       // send as many more
     takes<update_settled>>;     // from a lane: send no more of this round
 
 /// Runs the inner steps of one round at a time. Detached; owns network, gradients and scratch.

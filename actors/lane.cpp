@@ -18,6 +18,7 @@ void begin(pointer self, const run_round& job) {
   state.inner = job.inner;
   state.begun = state.run->clock.now();
   state.waiting = true;
+  state.taken = 0;
   send(self, state.loader,
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
 }
@@ -38,7 +39,11 @@ void step(pointer self, const update_id& round) {
   }
   const auto next = std::move(state.batches.front());
   state.batches.pop_front();
-  send(self, state.loader, batch_taken{round});
+  // Told by halves of what is prefetched: to wake the loader at every step costs as much as a small
+  // step itself.
+  if (2 * ++state.taken > state.run->settings.data.prefetch) {
+    send(self, state.loader, batches_taken{round, std::exchange(state.taken, 0)});
+  }
   state.round->step(*next);
   if (!state.round->done()) {
     send(self, lane_actor(self), take_step{round});

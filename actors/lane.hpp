@@ -26,6 +26,7 @@ struct lane_state {
   run_time begun{0};                   // when it was begun, in real time
   bool waiting = false;                // for a batch
   std::deque<std::shared_ptr<const batch>> batches;
+  std::uint32_t taken = 0;  // batches since the loader was told
 };
 
 lane_actor::behavior_type lane(actor_pointer<lane_actor, lane_state> self, run_context_ptr run,

@@ -73,8 +73,9 @@ int run(int argc, char** argv) {
   const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
-    throw usage_error("command line: unknown command \"" + line.rest.front() +
-                      "\"; there are train, compare, report, bench and options, see `rubato --help`");
+    throw usage_error(
+        "command line: unknown command \"" + line.rest.front() +
+        "\"; there are train, compare, report, bench and options, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {

@@ -80,7 +80,7 @@ class finder {
   const cell_group& group(std::size_t setting, std::size_t run) const {
     return outcome_.groups[setting * grid_.spec().runs.size() + run];
   }
-  std::size_t whole_budget(std::size_t run) const;
+  std::size_t whole_budget(std::size_t run) const { return grid_.spec().runs[run].whole_budget(); }
   seed_results whole_results(std::size_t setting, std::size_t run) const {
     return results_of(group(setting, run), whole_budget(run));
   }
@@ -112,11 +112,6 @@ class finder {
   const grid_outcome& outcome_;
   findings found_;
 };
-
-std::size_t finder::whole_budget(std::size_t run) const {
-  const auto& budgets = grid_.spec().runs[run].budgets;
-  return static_cast<std::size_t>(std::find(budgets.begin(), budgets.end(), 1.0) - budgets.begin());
-}
 
 const pair_finding& finder::pair_of(std::size_t setting, std::size_t run, std::size_t other) const {
   return *std::find_if(found_.pairs.begin(), found_.pairs.end(), [&](const pair_finding& p) {

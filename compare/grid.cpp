@@ -195,11 +195,9 @@ std::vector<cell> grid::tuning_cells(std::size_t run, std::size_t setting) const
   std::vector<cell> cells;
   const auto& entry = spec_.runs[run];
   if (entry.tune.empty()) return cells;
-  const auto whole = std::find(entry.budgets.begin(), entry.budgets.end(), 1.0);
-  const auto budget = static_cast<std::size_t>(whole - entry.budgets.begin());
   for (std::size_t combination = 0; combination < combinations_[run].size(); ++combination) {
     for (const auto seed : spec_.tuning_seeds) {
-      cells.push_back(make_cell(run, setting, combination, budget, seed, true));
+      cells.push_back(make_cell(run, setting, combination, entry.whole_budget(), seed, true));
     }
   }
   return cells;

@@ -312,6 +312,10 @@ std::vector<override_list> product(const std::vector<axis>& axes) {
   return all;
 }
 
+std::size_t compared_run::whole_budget() const {
+  return static_cast<std::size_t>(std::find(budgets.begin(), budgets.end(), 1.0) - budgets.begin());
+}
+
 bool comparison_spec::tunes() const {
   return std::any_of(runs.begin(), runs.end(),
                      [](const compared_run& run) { return !run.tune.empty(); });

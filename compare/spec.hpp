@@ -28,6 +28,9 @@ struct compared_run {
   std::vector<axis> tune;               // hyper-parameters to be chosen, and from what
   bool fixed = false;                   // on purpose not tuned, where others are
   std::vector<double> budgets = {1.0};  // multiples of run.local_steps; 1 is among them
+
+  /// The index of budget 1.
+  std::size_t whole_budget() const;
 };
 
 struct comparison_spec {

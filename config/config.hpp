@@ -49,7 +49,7 @@ struct config {
     std::int64_t shards = 4;
     std::string shard_weights = "size";       // size | equal
     std::string shard_sampling = "balanced";  // balanced (Eq 2) | least-visited | fixed
-    std::int64_t prefetch = 4;                // batches ready for each running round
+    std::int64_t prefetch = 8;                // batches ready for each running round
   } data;
 
   struct workers_section {

@@ -93,9 +93,10 @@ struct batch_ready {
   std::shared_ptr<const batch> content;
 };
 
-/// Lane to loader: one batch was used up, there is room for another.
-struct batch_taken {
+/// Lane to loader: so many batches were used up, there is room for others.
+struct batches_taken {
   update_id round;
+  std::uint32_t count;
 };
 
 // -- server <-> evaluator, recorder -------------------------------------------------------------
@@ -162,7 +163,7 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::round_dropped))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::take_step))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::open_batches))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_ready))
-CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_taken))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::batches_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::evaluate_version))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::version_evaluated))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_update))
@@ -185,7 +186,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_dropped)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::take_step)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::open_batches)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_ready)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_taken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batches_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::evaluate_version)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::version_evaluated)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_update)
