@@ -27,7 +27,8 @@ void fill_lanes(pointer self) {
     const auto first = state.ready.begin();
     send(self, state.lanes[state.free_lanes.back()], first->second);
     state.free_lanes.pop_back();
-    member_of(self, first->first.second).queued.reset();
+    auto& queued = member_of(self, first->first.second).queued;
+    if (queued == first->first) queued.reset();
     state.ready.erase(first);
   }
 }

@@ -45,7 +45,6 @@ void server_state::start(pointer self, server_setup setup) {
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
   events_.plan(coordinator_->changes());
   merger_ = std::make_unique<merger>(run.layout, run.settings);
-  data_parallel_ = std::make_unique<data_parallel>(run.layout, run.settings.inner);
   recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
                                                        setup_.directory);
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
@@ -110,8 +109,8 @@ void server_state::recording_ended() {
   self_->quit(caf::exit_reason::user_shutdown);
 }
 
-void server_state::ticked() {
-  alarm_.reset();
+void server_state::ticked(run_time time) {
+  alarms_.erase(time);
   advance();
 }
 
@@ -145,9 +144,9 @@ bool server_state::may_take(const event_queue::event& event) {
   if (setup_.run->on_wall_clock()) {
     const run_time early = event.time - now();
     if (early.count() <= 0) return true;
-    if (!alarm_ || event.time < *alarm_) {
-      alarm_ = event.time;
-      send_after(self_, early, server_actor(self_), clock_ticked{});
+    if (alarms_.empty() || event.time < *alarms_.begin()) {
+      alarms_.insert(event.time);
+      send_after(self_, early, server_actor(self_), clock_ticked{event.time});
     }
     return false;
   }
@@ -215,11 +214,16 @@ void server_state::carry_out(const apply_action& action) {
     inputs.push_back(std::move(input));
   }
   if (action.kind == round_kind::gradient) {
+    if (!data_parallel_) {
+      const auto& run = *setup_.run;
+      data_parallel_ = std::make_unique<data_parallel>(run.layout, run.settings.inner);
+    }
     current_ = data_parallel_->step(*current_, inputs, action.inner_lr);
   } else {
     current_ = merger_->merge(current_, inputs, action.inner_lr);
   }
-  if (setup_.run->settings.inner.state == "average") average_inner_states(action);
+  const bool local = action.kind != round_kind::gradient;
+  if (local && setup_.run->settings.inner.state == "average") average_inner_states(action);
 }
 
 void server_state::average_inner_states(const apply_action& action) {
@@ -231,7 +235,7 @@ void server_state::average_inner_states(const apply_action& action) {
 /// The optimizer state that a round begins with; null if the worker goes on with its own.
 std::shared_ptr<const inner_state> server_state::inner_for(const assignment& work) const {
   if (work.handover) {
-    const bool maintain = setup_.run->settings.outer.handover == "maintain";
+    const bool maintain = data_parallel_ && setup_.run->settings.outer.handover == "maintain";
     return std::make_shared<const inner_state>(maintain ? copy_of(data_parallel_->state())
                                                         : inner_state{});
   }
@@ -243,8 +247,10 @@ void server_state::carry_out(const settle_action& action) {
   const auto& id = record.work.id;
   auto line = std::make_shared<update_record>(record);
   if (const auto cosine = cosines_.extract(id)) line->cosine_to_momentum = cosine.mapped();
-  arrived_.erase(id);
-  bases_.erase(id);
+  if (record.what != fate::duplicate) {  // of one that may still wait for its round to end
+    arrived_.erase(id);
+    bases_.erase(id);
+  }
   if (record.what == fate::abandoned || record.what == fate::run_ended) events_.cancel(id);
   records_pending_ += 1;
   send(self_, recorder_, record_update{std::move(line)});
@@ -398,7 +404,9 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       [self](const recording_finished&) {
         guarded(self, "server", [&] { state_of(self).recording_ended(); });
       },
-      [self](const clock_ticked&) { guarded(self, "server", [&] { state_of(self).ticked(); }); },
+      [self](const clock_ticked& tick) {
+        guarded(self, "server", [&] { state_of(self).ticked(tick.time); });
+      },
       [self](const stop_run&) { guarded(self, "server", [&] { state_of(self).stop(); }); },
   };
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
@@ -47,7 +48,7 @@ class server_state {
   void evaluated(const version_evaluated& evaluated);
   void recorded(std::uint64_t records);
   void recording_ended();
-  void ticked();
+  void ticked(run_time time);
   void stop();
 
  private:
@@ -80,7 +81,7 @@ class server_state {
   std::unique_ptr<merger> merger_;
   std::unique_ptr<data_parallel> data_parallel_;
   event_queue events_;
-  std::optional<run_time> alarm_;  // wall clock: a clock_ticked is on its way for this time
+  std::set<run_time> alarms_;  // wall clock: a clock_ticked is on its way for each of these times
   version_ptr current_;
   std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet
   std::map<update_id, version_ptr> bases_;  // of rounds, if merging needs them

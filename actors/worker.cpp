@@ -30,7 +30,7 @@ void finish(pointer self, const round_finished& round) {
   auto& state = state_of(self);
   if (!is_current(state, round.content->update.id)) return;  // settled in the meantime
   state.unsettled = round.content;
-  if (!state.run->settings.workers.throttle) {
+  if (!state.run->on_wall_clock() || !state.run->settings.workers.throttle) {
     send(self, state.server, submit_update{state.unsettled});
     return;
   }

@@ -183,7 +183,7 @@ cell grid::make_cell(std::size_t run, std::size_t setting, std::size_t combinati
   if (tuning) c.evaluate.half = "a";
   made.work = work_of(c);
   c.run.seed = static_cast<std::int64_t>(seed);
-  c.run.name = "cell";
+  c.run.name = std::string("cell");
   c.run.threads = 0;
   made.identity = fmt::format("# A run of a comparison, by rubato {}.\n{}", version_, to_toml(c));
   made.name =

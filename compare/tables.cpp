@@ -289,7 +289,8 @@ std::string to_text(const std::vector<table>& tables) {
   std::string text;
   std::vector<std::string> said;
   for (const auto& t : tables) {
-    text += (text.empty() ? "" : "\n") + aligned(t);
+    if (!text.empty()) text += '\n';
+    text += aligned(t);
     if (std::find(said.begin(), said.end(), t.note) != said.end()) continue;
     text += wrapped(t.note, "  ");
     said.push_back(t.note);

@@ -113,10 +113,17 @@ verdict check_events(const config& c) {
 verdict check_stages(const config& c) {
   try {
     for (const auto& stage : parse_stages(c.quota)) {
-      if (!stage.data_parallel() || c.outer.mode == "sync") continue;
-      return contradiction{{"quota.stages", "outer.mode"},
-                           "quota.stages has a data-parallel stage, which needs outer.mode = "
-                           "\"sync\""};
+      if (!stage.data_parallel()) continue;
+      if (c.outer.mode != "sync") {
+        return contradiction{{"quota.stages", "outer.mode"},
+                             "quota.stages has a data-parallel stage, which needs outer.mode = "
+                             "\"sync\""};
+      }
+      if (c.window.quorum > 0) {
+        return contradiction{{"quota.stages", "window.quorum"},
+                             "quota.stages has a data-parallel stage, which needs the gradients of "
+                             "all workers, so window.quorum must be 0"};
+      }
     }
   } catch (const usage_error& error) {
     return contradiction{{"quota.stages"},
@@ -186,7 +193,12 @@ verdict check_duration(const config& c) {
           check("run.local_steps", c.run.local_steps, slowest * greatest_factor(lasting))) {
     return found;
   }
-  return check("quota.local_steps", c.quota.local_steps, slowest * greatest_factor(slow_downs));
+  std::int64_t longest_round = 1;
+  for (const auto& stage : parse_stages(c.quota)) {
+    longest_round = std::max(longest_round, stage.local_steps);
+  }
+  return check(c.quota.stages.empty() ? "quota.local_steps" : "quota.stages", longest_round,
+               slowest * greatest_factor(slow_downs));
 }
 
 verdict check_links(const config& c) {

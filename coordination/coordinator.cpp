@@ -62,7 +62,9 @@ coordinator::coordinator(const config& c, setting s)
       quota_(c),
       staleness_(c),
       tempo_(c),
-      stages_(parse_stages(c.quota)) {}
+      stages_(parse_stages(c.quota)) {
+  update_stage();
+}
 
 // -- events -------------------------------------------------------------------------------------
 
@@ -241,6 +243,10 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
     const auto s = staleness(held);
     verdicts.push_back({s, staleness_.weight(s, held.work.steps)});
     if (!verdicts.back().weight) continue;
+    if (step.updates.empty()) {
+      step.kind = held.work.kind;
+      step.inner_lr = learning_rate(config_.inner, held.work.rates, 0);
+    }
     step.updates.push_back(held.update.id);
     step.weights.push_back(*verdicts.back().weight);
   }
@@ -252,8 +258,6 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
   }
   if (merges) {
     merged_ += step.updates.size();
-    step.kind = updates.front().work.kind;
-    step.inner_lr = learning_rate(config_.inner, updates.front().work.rates, 0);
     step.version = version_;
     out.push_back(std::move(step));
   }
@@ -314,13 +318,15 @@ void coordinator::assign_idle(run_time now, action_list& out) {
   }
 }
 
-/// What a round that begins now is like. Moves on from stage to stage.
-const stage& coordinator::current_stage() {
+/// Moves on to the stage that rounds belong to from now on.
+void coordinator::update_stage() {
   while (stage_ + 1 < stages_.size() && local_steps_ >= stages_[stage_ + 1].from) {
     switched_ = switched_ || stages_[stage_].data_parallel();
     stage_ += 1;
   }
-  return stages_[stage_];
+  const auto local_steps = std::max<std::int64_t>(1, stages_[stage_].local_steps);
+  quota_.set_local_steps(local_steps);
+  staleness_.set_local_steps(local_steps);
 }
 
 assignment coordinator::make_assignment(run_time now, worker_id worker) {
@@ -328,14 +334,13 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
   assignment work;
   work.id = {worker, state.incarnation, state.next_sequence++};
   work.base_version = version_;
-  if (const auto& now_is = current_stage(); now_is.data_parallel()) {
+  update_stage();
+  work.steps = quota_.steps(worker);
+  if (stages_[stage_].data_parallel()) {
     work.kind = round_kind::gradient;
-    work.steps = 1;
   } else {
     work.kind = switched_ ? round_kind::rescaled : round_kind::local;
     work.handover = state.last_kind == round_kind::gradient;
-    quota_.set_local_steps(now_is.local_steps);
-    work.steps = quota_.steps(worker);
   }
   state.last_kind = work.kind;
   if (config_.data.shard_sampling == "fixed") {

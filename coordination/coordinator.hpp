@@ -39,9 +39,9 @@ struct assign_action {
 struct apply_action {
   std::vector<update_id> updates;  // ascending
   std::vector<double> weights;
-  round_kind kind;  // of all of them
-  double inner_lr;  // at the first step of the first one's round
-  std::uint64_t version;
+  round_kind kind = round_kind::local;  // of all of them
+  double inner_lr = 0.0;                // at the first step of the first one's round
+  std::uint64_t version = 0;
 };
 
 /// The fate of an update is decided: log it, tell its worker, drop its payload.
@@ -158,7 +158,7 @@ class coordinator {
   void update_window(run_time now);
   void assign_idle(run_time now, action_list& out);
   assignment make_assignment(run_time now, worker_id worker);
-  const stage& current_stage();
+  void update_stage();
   bool check_budget(run_time now, action_list& out);
   void finish(run_time now, bool interrupted, action_list& out);
 

@@ -16,9 +16,12 @@ class staleness_policy {
   /// The weight of an update of `steps` local steps, empty if it is to be dropped:
   ///   constant: 1;  polynomial: (1 + s)^-exponent (Poly of Liu et al. 2024; FedBuff; FedAsync);
   ///   hinge: 1 up to b, then 1 / (a (s - b) + 1) (FedAsync);
-  /// times staleness.scale (asynchronous runs only), times steps / quota.local_steps with
+  /// times staleness.scale (asynchronous runs only), times steps / H with
   /// outer.weighting = "tokens".
   std::optional<double> weight(std::uint64_t staleness, std::uint32_t steps) const;
+
+  /// H, of which a full round consists from now on.
+  void set_local_steps(std::int64_t local_steps) { full_round_ = static_cast<double>(local_steps); }
 
  private:
   double decay(double staleness) const;

@@ -145,7 +145,9 @@ struct join_run {
 };
 
 /// Server to itself, on the wall clock: the time of an event has come.
-struct clock_ticked {};
+struct clock_ticked {
+  run_time time;
+};
 
 /// From outside: end the run cleanly.
 struct stop_run {};

@@ -1,5 +1,5 @@
 // Inner optimizers: a worker's own SGD or AdamW, as passes over flat buffers. The state belongs to
-// the worker and is never reset between rounds; the optimizer object itself is stateless.
+// the worker and outlasts its rounds (inner.state says how); the optimizer object is stateless.
 // Not here: the learning-rate schedule (coordination/schedule.hpp).
 #pragma once
 

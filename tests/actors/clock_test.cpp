@@ -271,3 +271,17 @@ TEST_CASE_FIXTURE(fixture, "an update from before a worker left is refused after
   ask_to_exit(main_node);
   system.await_all_actors_done();
 }
+
+TEST_CASE_FIXTURE(fixture, "windows and planned events take turns on the wall clock") {
+  c.clock.mode = "wall";
+  c.workers.throttle = true;
+  c.workers.seconds_per_step.assign(4, 0.005);
+  c.workers.jitter = 0.3;
+  c.window.grace_seconds = 0.005;
+  c.workers.events = {"0.1 1 leave 0.1", "0.3 0 pause 0.05", "3600 all slow-down 2"};
+  const auto s = run();
+  CHECK(s.outcome == "finished");
+  CHECK(s.staleness.max > 0);
+  CHECK(timeline(*this).size() >= 4);
+  check_ledger(*this);
+}

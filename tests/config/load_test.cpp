@@ -484,6 +484,33 @@ TEST_CASE("contradicting settings are reported with the place of each") {
       "train on the rest of the 3 shards of data.paths; use \"balanced\" or more workers");
 }
 
+TEST_CASE("methods that do not fit together are refused with what to do") {
+  const auto says = [](const override_list& overrides, const char* part) {
+    const auto message = error_of(overrides);
+    CHECK_MESSAGE(message.find(part) != std::string::npos, message);
+  };
+  says({{"outer.optimizer", "slowmo"}}, "it needs outer.mode = \"sync\"");
+  says({{"outer.optimizer", "slowmo"}, {"outer.mode", "sync"}, {"inner.final_lr", "0"}},
+       "inner.final_lr must be above 0");
+  says({{"outer.optimizer", "mixing"}, {"outer.mode", "sync"}}, "use \"sgd\"");
+  says({{"outer.optimizer", "lookahead-nesterov"}, {"outer.mode", "sync"}}, "use \"nesterov\"");
+  says({{"quota.stages", "['0 data-parallel']"}}, "needs outer.mode = \"sync\"");
+  says({{"quota.stages", "['0 data-parallel']"},
+        {"outer.mode", "sync"},
+        {"outer.optimizer", "sgd"},
+        {"window.quorum", "2"}},
+       "window.quorum must be 0");
+  says({{"quota.stages", "['5 4']"}}, "must begin at 0");
+  says({{"quota.stages", "['0 1000000']"},
+        {"workers.seconds_per_step", "[1, 1, 1, 1000]"},
+        {"run.local_steps", "1000"},
+        {"workers.events", "['9 all slow-down 1000 5']"}},
+       "quota.stages = 1000000");
+  says({{"inner.state", "average"}}, "needs outer.mode = \"sync\"");
+  says({{"window.policy", "clairvoyant"}, {"clock.mode", "wall"}}, "use \"grace\"");
+  says({{"evaluate.half", "b"}, {"evaluate.batches", "1"}}, "at least 2");
+}
+
 TEST_CASE("settings at the edge of a rule are allowed") {
   const std::vector<override_list> fine = {
       {{"model.width", "100"}, {"model.heads", "3"}, {"model.head_size", "32"}},

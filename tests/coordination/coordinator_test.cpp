@@ -652,3 +652,15 @@ TEST_CASE("a run without a data-parallel stage has plain local rounds") {
   CHECK(p.assigned.front().steps == 2);
   CHECK(p.assigned.back().steps == 4);
 }
+
+TEST_CASE("a full round is the stage's: for the quota that is shown, and for weights by tokens") {
+  auto c = base_config();
+  c.quota.stages = {"0 2", "8 4"};
+  c.outer.weighting = "tokens";
+  play p(c);
+  CHECK(p.core.quota(0) == 2);
+  p.run(60s);
+  CHECK(p.core.quota(0) == 4);
+  CHECK(p.settled.front().weight == 1.0);
+  CHECK(p.settled.back().weight == 1.0);
+}
