@@ -103,8 +103,8 @@ struct arrival {
   run_time late{0};  // wall clock, throttled: finished this long after it was due
 };
 
-/// What became of an update. Exactly one for each round that was ever assigned; a duplicate is a
-/// second arrival of a settled round.
+/// What became of an update. Exactly one for each round that was ever assigned, and one more,
+/// `duplicate` or `stale_incarnation`, for each update that arrives after its round was settled.
 enum class fate : std::uint8_t {
   applied,            // merged into a version
   duplicate,          // settled before: acknowledged again, never applied

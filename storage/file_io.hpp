@@ -1,5 +1,5 @@
 // Writing to files with errors that a person can act on, and replacing a whole file atomically.
-// For the storage folder; what the files contain is the business of its other headers.
+// What the files contain is the business of others.
 #pragma once
 
 #include <cstddef>
