@@ -41,11 +41,11 @@ void free_lane(pointer self, std::uint32_t lane) {
 void start(pointer self, const run_context_ptr& run, const server_actor& server,
            std::int64_t lanes) {
   auto& state = state_of(self);
-  const auto loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
+  state.loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
   for (std::int64_t i = 0; i < lanes; ++i) {
     const auto index = static_cast<std::uint32_t>(i);
     state.lanes.push_back(
-        self->spawn<caf::detached + caf::linked>(lane, run, index, node_actor(self), loader));
+        self->spawn<caf::detached + caf::linked>(lane, run, index, node_actor(self), state.loader));
     state.free_lanes.push_back(index);
   }
   join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};

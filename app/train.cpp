@@ -27,7 +27,8 @@ int train(const train_options& options) {
 
   if (has_slow_blas()) {
     std::fputs(
-        "note: LibTorch has neither OpenBLAS nor MKL here, and steps may take several times as long "
+        "note: LibTorch has neither OpenBLAS nor MKL here, and steps may take several times as "
+        "long "
         "as they could; on Debian and Ubuntu, install libopenblas0-pthread\n",
         stderr);
   }

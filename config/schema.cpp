@@ -308,20 +308,23 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.state",
        .member = at([](auto& c) -> auto& { return c.inner.state; }),
        .choices = {"keep", "zero", "average"},
-       .help = "What becomes of the state of a worker's optimizer between rounds. keep: it goes on, "
-               "as in Liu et al. 2024; zero: each round begins with a fresh one; average: with the "
-               "mean of all workers' (sync only)."},
+       .help =
+           "What becomes of the state of a worker's optimizer between rounds. keep: it goes on, "
+           "as in Liu et al. 2024; zero: each round begins with a fresh one; average: with the "
+           "mean of all workers' (sync only)."},
       {.name = "inner.local_scale",
        .member = at([](auto& c) -> auto& { return c.inner.local_scale; }),
        .range = above_to(0, 1000),
-       .help = "Factor on the learning rate of local rounds that follow a data-parallel stage, such "
-               "as 1 / workers."},
+       .help =
+           "Factor on the learning rate of local rounds that follow a data-parallel stage, such "
+           "as 1 / workers."},
       {.name = "inner.precision",
        .member = at([](auto& c) -> auto& { return c.inner.precision; }),
        .choices = {"auto", "f32", "bf16"},
-       .help = "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
-               "always. auto: bf16 for transformers where the CPU has AVX512-BF16, a batch has at "
-               "least 128 tokens, and tokens times width is at least 16384; f32 otherwise."},
+       .help =
+           "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
+           "always. auto: bf16 for transformers where the CPU has AVX512-BF16, a batch has at "
+           "least 128 tokens, and tokens times width is at least 16384; f32 otherwise."},
 
       // -- outer --------------------------------------------------------------------------------
       {.name = "outer.mode",

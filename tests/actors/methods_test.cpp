@@ -9,6 +9,7 @@
 #include "tests/actors/run_fixture.hpp"
 
 using namespace rubato;
+using fake::relative_difference;
 
 namespace {
 
@@ -34,16 +35,6 @@ struct fixture : fake::run_fixture {
     return parameters();
   }
 };
-
-double relative_difference(const std::vector<float>& x, const std::vector<float>& y) {
-  REQUIRE(x.size() == y.size());
-  double difference = 0.0, scale = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    difference = std::max(difference, std::abs(double{x[i]} - double{y[i]}));
-    scale = std::max(scale, std::abs(double{x[i]}));
-  }
-  return difference / scale;
-}
 
 }  // namespace
 

@@ -1,9 +1,12 @@
 // A run of the real actors on the fake parts, in a folder of its own.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -73,5 +76,16 @@ struct run_fixture {
   std::shared_ptr<run_observer> observer;
   int runs = 0;
 };
+
+/// The largest difference, over the largest value of x.
+inline double relative_difference(const std::vector<float>& x, const std::vector<float>& y) {
+  REQUIRE(x.size() == y.size());
+  double difference = 0.0, scale = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    difference = std::max(difference, std::abs(double{x[i]} - double{y[i]}));
+    scale = std::max(scale, std::abs(double{x[i]}));
+  }
+  return difference / scale;
+}
 
 }  // namespace rubato::fake

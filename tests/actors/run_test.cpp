@@ -25,21 +25,8 @@ using namespace rubato;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-namespace {
-
 using fixture = fake::run_fixture;
-
-double relative_difference(const std::vector<float>& x, const std::vector<float>& y) {
-  REQUIRE(x.size() == y.size());
-  double difference = 0.0, scale = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    difference = std::max(difference, std::abs(double{x[i]} - double{y[i]}));
-    scale = std::max(scale, std::abs(double{x[i]}));
-  }
-  return difference / scale;
-}
-
-}  // namespace
+using fake::relative_difference;
 
 TEST_CASE_FIXTURE(fixture, "a run trains, and its directory accounts for every round") {
   const auto s = run();

@@ -18,8 +18,8 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "data/gaussian_mixtures.hpp"
-#include "optim/inner_optimizer.hpp"
 #include "model/learner.hpp"
+#include "optim/inner_optimizer.hpp"
 
 using namespace rubato;
 
