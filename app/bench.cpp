@@ -11,7 +11,8 @@ namespace rubato {
 
 int bench_step(const bench_step_options& options) {
   std::vector<std::string> notes;
-  const config c = load_config(options.config_path, options.overrides, &notes);
+  const config c = load_config(
+      {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   const auto told = [](std::string_view line) {
     std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());

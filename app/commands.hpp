@@ -18,7 +18,7 @@ struct command_line {
 command_line split_command_line(int argc, const char* const* argv);
 
 struct train_options {
-  std::string config_path;
+  std::vector<std::string> config_paths;
   override_list overrides;
   bool print_config = false;
   bool json = false;
@@ -28,7 +28,7 @@ struct train_options {
 int train(const train_options& options);
 
 struct compare_options {
-  std::string config_path;
+  std::vector<std::string> config_paths;
   override_list overrides;
   bool json = false;
 };
@@ -45,7 +45,7 @@ struct report_options {
 int report(const report_options& options);
 
 struct bench_step_options {
-  std::string config_path;
+  std::vector<std::string> config_paths;
   override_list overrides;
   std::int64_t steps = 0;  // 0: as many as take three seconds
   std::int64_t repeats = 7;

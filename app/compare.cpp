@@ -39,7 +39,7 @@ std::string page_of(const grid& g, const comparison_folder& folder, const grid_o
     }
   }
   auto data = report_data(g.name(), RUBATO_VERSION, runs);
-  data["comparison"] = {{"tables", comparison.at("tables")}};
+  data["comparison"] = {{"tables", comparison.at("tables")}, {"results", comparison.at("results")}};
   return report_page(data);
 }
 
@@ -58,8 +58,8 @@ std::size_t failures(const grid_outcome& outcome) {
 }  // namespace
 
 int compare(const compare_options& options) {
-  const grid g(read_comparison(options.config_path), options.overrides, RUBATO_VERSION);
-  const comparison_folder folder(g.directory());
+  const grid g(read_comparison(options.config_paths), options.overrides, RUBATO_VERSION);
+  const comparison_folder folder(g.spec().directory);
   const auto& stop = catch_interrupts();
   std::FILE* const out = options.json ? stderr : stdout;
 

@@ -25,7 +25,9 @@ int run(int argc, char** argv) {
 
   train_options training;
   auto* train_command = app.add_subcommand("train", "Train as a config file says, in this process");
-  train_command->add_option("CONFIG", training.config_path, "A TOML file, such as quickstart.toml")
+  train_command
+      ->add_option("CONFIG", training.config_paths,
+                   "A TOML file, such as quickstart.toml; of several, later ones win")
       ->required();
   train_command->add_flag("--print-config", training.print_config,
                           "Print the effective configuration and stop");
@@ -37,7 +39,8 @@ int run(int argc, char** argv) {
   auto* compare_command =
       app.add_subcommand("compare", "Train with several methods, and compare them");
   compare_command
-      ->add_option("CONFIG", comparison.config_path, "A TOML file with a [compare] table")
+      ->add_option("CONFIG", comparison.config_paths,
+                   "A TOML file with a [compare] table; of several, later ones win")
       ->required();
   compare_command->add_flag(
       "--json", comparison.json,
@@ -54,7 +57,9 @@ int run(int argc, char** argv) {
   auto* bench_command = app.add_subcommand("bench", "Measure what Rubato itself costs");
   auto* step_command = bench_command->add_subcommand(
       "step", "CPU time per token of a worker in the runtime, against a loop without actors");
-  step_command->add_option("CONFIG", step_bench.config_path, "Says what is trained on what")
+  step_command
+      ->add_option("CONFIG", step_bench.config_paths,
+                   "What is trained on what; of several files, later ones win")
       ->required();
   step_command
       ->add_option(

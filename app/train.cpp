@@ -18,7 +18,8 @@ namespace rubato {
 
 int train(const train_options& options) {
   std::vector<std::string> notes;
-  const config c = load_config(options.config_path, options.overrides, &notes);
+  const config c = load_config(
+      {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   if (options.print_config) {
     std::fputs(to_toml(c).c_str(), stdout);

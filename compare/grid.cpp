@@ -151,7 +151,7 @@ grid::grid(comparison_spec spec, const override_list& overrides, std::string ver
     for (const auto& s : settings_) {
       for (const auto& tuned : combinations_.back()) {
         for (const double budget : run.budgets) {
-          layered_config layers{.path = spec_.path, .comparison = true};
+          layered_config layers{.paths = spec_.paths, .comparison = true};
           layers.layers.push_back({.settings = overrides});
           config_layer own{.settings = s.values, .source = where};
           own.settings.insert(own.settings.end(), run.set.begin(), run.set.end());
@@ -221,10 +221,6 @@ std::size_t grid::size() const {
     if (!run.tune.empty()) cells += product(run.tune).size() * spec_.tuning_seeds.size();
   }
   return cells * settings_.size();
-}
-
-std::string grid::directory() const {
-  return spec_.directory.empty() ? "runs/" + name() + "-comparison" : spec_.directory;
 }
 
 std::string method_text(const grid& g, const cell& c) {

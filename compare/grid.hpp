@@ -66,8 +66,6 @@ class grid {
   /// The base config's run.name and run.threads.
   const std::string& name() const { return configs_.front().run.name; }
   std::int64_t threads() const { return configs_.front().run.threads; }
-  /// What `spec().directory` or its default is.
-  std::string directory() const;
 
  private:
   config effective_config(layered_config layers, double budget) const;

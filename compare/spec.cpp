@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -57,10 +59,12 @@ std::vector<entry> entries_of(const toml::table& table) {
 
 class reader {
  public:
-  explicit reader(const std::string& path) { spec_.path = path; }
+  explicit reader(const std::vector<std::string>& paths) { spec_.paths = paths; }
   comparison_spec read();
 
  private:
+  toml::table find_file();
+  std::string default_directory() const;
   void read_key(const std::string& key, const toml::node& node);
   void read_run(const toml::node& node);
   void read_run_key(compared_run& run, const std::string& key, const toml::node& node);
@@ -277,12 +281,35 @@ void reader::check_tuning() const {
   }
 }
 
-comparison_spec reader::read() {
-  const auto file = read_toml(spec_.path);
-  const auto* node = file.get("compare");
-  if (!node) {
-    fail("{}: has no [compare] table; `rubato train` takes the config of one run", spec_.path);
+/// The file with the [compare] table; sets spec_.path to it.
+toml::table reader::find_file() {
+  std::optional<toml::table> found;
+  for (const auto& path : spec_.paths) {
+    auto file = read_toml(path);
+    if (!file.contains("compare")) continue;
+    if (found) {
+      fail("{}: [compare] is in {} too; only one of the files can have it", path, spec_.path);
+    }
+    found = std::move(file);
+    spec_.path = path;
   }
+  if (!found) {
+    fail("{}: has no [compare] table; `rubato train` takes the config of one run",
+         fmt::join(spec_.paths, ", "));
+  }
+  return std::move(*found);
+}
+
+/// "runs/compare-small-figure-2" for small.toml and figure-2.toml.
+std::string reader::default_directory() const {
+  std::string name = "runs/compare";
+  for (const auto& path : spec_.paths) name += '-' + std::filesystem::path(path).stem().string();
+  return name;
+}
+
+comparison_spec reader::read() {
+  const toml::table file = find_file();
+  const auto* node = file.get("compare");
   const auto* table = node->as_table();
   if (!table) refuse("compare", *node, "a table");
   compare_place_ = place_of(*node, spec_.path);
@@ -290,6 +317,7 @@ comparison_spec reader::read() {
   if (spec_.runs.empty()) {
     fail("{}: there is nothing to compare: [compare] has no [[compare.run]]", compare_place_);
   }
+  if (spec_.directory.empty()) spec_.directory = default_directory();
   find_baselines();
   check_tuning();
   return std::move(spec_);
@@ -321,8 +349,8 @@ bool comparison_spec::tunes() const {
                      [](const compared_run& run) { return !run.tune.empty(); });
 }
 
-comparison_spec read_comparison(const std::string& path) {
-  return reader(path).read();
+comparison_spec read_comparison(const std::vector<std::string>& paths) {
+  return reader(paths).read();
 }
 
 }  // namespace rubato

@@ -34,8 +34,9 @@ struct compared_run {
 };
 
 struct comparison_spec {
-  std::string path;
-  std::string directory;  // empty: runs/<run.name>-comparison
+  std::vector<std::string> paths;  // all files, the config of the runs in layers
+  std::string path;                // the one of them with the [compare] table
+  std::string directory;
   std::vector<std::uint64_t> seeds = {1, 2, 3};
   std::vector<std::uint64_t> tuning_seeds;
   std::vector<std::size_t> baselines;  // runs that the others' speed-ups are stated against
@@ -48,8 +49,8 @@ struct comparison_spec {
   bool tunes() const;
 };
 
-/// Reads the [compare] table of the file. Throws usage_error, one line that names file, line, key,
-/// value and what is allowed.
-comparison_spec read_comparison(const std::string& path);
+/// Reads the [compare] table, which one of the files has. Throws usage_error, one line that names
+/// file, line, key, value and what is allowed.
+comparison_spec read_comparison(const std::vector<std::string>& paths);
 
 }  // namespace rubato

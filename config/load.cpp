@@ -172,33 +172,36 @@ std::string suggest_key(std::string_view name) {
 /// A config in the making, which remembers who set what.
 class loader {
  public:
-  explicit loader(std::string path) : path_(std::move(path)) {}
-
   /// `comparison`: a [compare] table in the file is somebody else's.
-  void read_file(bool comparison);
+  void read_file(const std::string& path, bool comparison);
   void apply(const config_layer& layer);
   /// Checks what only the whole can show.
   config finish(std::vector<std::string>* notes);
 
  private:
   void set(const std::string& name, const toml::node& node, const std::string& where);
+  void end_layer(const std::string& source);
   void settle_unused(std::vector<std::string>* notes);
   void check_contradictions() const;
   bool is_set(std::string_view name) const { return set_by_.find(name) != set_by_.end(); }
   std::string source(std::string_view name) const;
   std::string setting(std::string_view name) const;
 
-  std::string path_;
+  struct origin {
+    std::string where;    // "file:line" or a layer's source
+    std::size_t layer;    // that set it, from 0
+    bool of_use = false;  // in that layer
+  };
+
   config config_;
-  config before_last_layer_;
-  std::string last_layer_;                                  // its source
-  std::map<std::string, std::string, std::less<>> set_by_;  // "file:line" or a layer's source
+  std::vector<std::string> layers_;  // paths of files and sources of settings, so far
+  std::map<std::string, origin, std::less<>> set_by_;
 };
 
 /// Where a key's value comes from, for messages.
 std::string loader::source(std::string_view name) const {
   const auto found = set_by_.find(name);
-  return found == set_by_.end() ? "the default" : found->second;
+  return found == set_by_.end() ? "the default" : found->second.where;
 }
 
 std::string loader::setting(std::string_view name) const {
@@ -217,11 +220,19 @@ void loader::set(const std::string& name, const toml::node& node, const std::str
     fail("{}: {} = {} must be {}", where, name, show(node), allowed_values(*spec));
   }
   spec->member.set(config_, *value);
-  set_by_[name] = where;
+  set_by_[name] = {where, layers_.size()};
 }
 
-void loader::read_file(bool comparison) {
-  const auto file = read_toml(path_);
+/// Only with the whole layer it can be told which of its keys are of use.
+void loader::end_layer(const std::string& source) {
+  for (auto& [name, from] : set_by_) {
+    if (from.layer == layers_.size()) from.of_use = in_use(*find_key(name), config_);
+  }
+  layers_.push_back(source);
+}
+
+void loader::read_file(const std::string& path, bool comparison) {
+  const auto file = read_toml(path);
   // In the order of the file, so that the first mistake is reported first.
   std::vector<std::pair<std::string, const toml::node*>> entries;
   for (const auto& [name, node] : file) {
@@ -230,7 +241,7 @@ void loader::read_file(bool comparison) {
     if (section == "compare") {
       if (comparison) continue;
       fail("{}: [compare] makes this a comparison of several runs: `rubato compare {}`",
-           place_of(node, path_), path_);
+           place_of(node, path), path);
     }
     if (table && is_section(section)) {
       for (const auto& [key, value] : *table) {
@@ -244,14 +255,12 @@ void loader::read_file(bool comparison) {
     return a.second->source().begin < b.second->source().begin;
   });
   for (const auto& [name, node] : entries) {
-    set(name, *node, place_of(*node, path_));
+    set(name, *node, place_of(*node, path));
   }
-  before_last_layer_ = config_;
+  end_layer(path);
 }
 
 void loader::apply(const config_layer& layer) {
-  before_last_layer_ = config_;
-  last_layer_ = layer.source;
   for (const auto& [name, text] : layer.settings) {
     const auto* spec = find_key(name);
     const bool takes_string = spec && std::holds_alternative<std::string>(spec->default_value());
@@ -262,6 +271,7 @@ void loader::apply(const config_layer& layer) {
     if (!parsed) fail("{}: {} must be valid UTF-8", layer.source, name);
     set(name, *parsed->get("value"), layer.source);
   }
+  end_layer(layer.source);
 }
 
 void loader::settle_unused(std::vector<std::string>* notes) {
@@ -269,12 +279,13 @@ void loader::settle_unused(std::vector<std::string>* notes) {
     const auto* clause = failing_clause(spec, config_);
     if (!is_set(spec.name) || !clause) continue;
     const auto where = source(spec.name);
+    const bool was_of_use = set_by_.find(spec.name)->second.of_use;
     std::vector<std::string> decided_by;
     for (const auto& test : *clause) {
       decided_by.push_back(fmt::format("{} ({})", setting(test.key), source(test.key)));
     }
     const auto reason = fmt::format("is not used with {}", fmt::join(decided_by, " and "));
-    if (where == last_layer_ || !in_use(spec, before_last_layer_)) {
+    if (!was_of_use) {
       fail("{}: {} {}; it needs {}", where, setting(spec.name), reason,
            to_text(key_condition{*clause}));
     }
@@ -296,9 +307,7 @@ void loader::check_contradictions() const {
       places.push_back(where);
     }
   }
-  if (places.empty()) {
-    fail("{}: {}", path_.empty() ? last_layer_ : path_, found->message);
-  }
+  if (places.empty()) fail("{}: {}", layers_.front(), found->message);
   const auto remark =
       defaults.empty() ? "" : fmt::format(" ({} by default)", fmt::join(defaults, ", "));
   fail("{}: {}{}", fmt::join(places, ", "), found->message, remark);
@@ -314,12 +323,14 @@ config loader::finish(std::vector<std::string>* notes) {
 
 config load_config(const std::string& path, const override_list& overrides,
                    std::vector<std::string>* notes) {
-  return load_config(layered_config{.path = path, .layers = {{.settings = overrides}}}, notes);
+  layered_config layers{.layers = {{.settings = overrides}}};
+  if (!path.empty()) layers.paths.push_back(path);
+  return load_config(layers, notes);
 }
 
 config load_config(const layered_config& from, std::vector<std::string>* notes) {
-  loader reading(from.path);
-  if (!from.path.empty()) reading.read_file(from.comparison);
+  loader reading;
+  for (const auto& path : from.paths) reading.read_file(path, from.comparison);
   for (const auto& layer : from.layers) reading.apply(layer);
   return reading.finish(notes);
 }

@@ -27,7 +27,7 @@ struct comparison_fixture {
     return path;
   }
   grid grid_of(const std::string& table, const override_list& overrides = {}) const {
-    return grid(read_comparison(file_with(table)), overrides, "1.0");
+    return grid(read_comparison({file_with(table)}), overrides, "1.0");
   }
 
   temporary_folder folder;

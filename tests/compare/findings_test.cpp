@@ -268,7 +268,7 @@ TEST_CASE_FIXTURE(fixture, "a comparison of language models says which rows it l
               "data.paths = ['x.txt']\n[[compare.run]]\nname = 'sync'\n"
               "set = { outer.mode = 'sync', outer.optimizer = 'nesterov', quota.policy = 'fixed' "
               "}\n");
-  const grid g(read_comparison(path), {}, "1.0");
+  const grid g(read_comparison({path}), {}, "1.0");
   const auto f = find(
       g, outcome_of(g, [](std::size_t, std::size_t, std::uint64_t) { return line_to(4.0, 60.0); }));
   CHECK(has_note(f, "missing here: a single worker; data-parallel training; sync with DyLU"));

@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(fixture, "a key of the file that a run puts out of use is no e
 }
 
 TEST_CASE_FIXTURE(fixture, "another version of the program has other cells") {
-  const auto spec = read_comparison(file_with("[compare]\n" + dn_run));
+  const auto spec = read_comparison({file_with("[compare]\n" + dn_run)});
   const grid a(spec, {}, "1.0"), b(spec, {}, "1.1");
   CHECK(a.reported_cells(0, 0, 0)[0].name != b.reported_cells(0, 0, 0)[0].name);
 }
