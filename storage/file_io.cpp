@@ -1,76 +1,109 @@
 #include "storage/file_io.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstdio>
-#include <filesystem>
-#include <system_error>
+#include <charconv>
+#include <optional>
+#include <utility>
 
-#include "config/error.hpp"
+#include <fmt/format.h>
 
 namespace rubato {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& path, int error) {
-  throw run_error(cannot_write(path, error));
+constexpr std::string_view temporary_mark = ".partial-";
+
+std::string unique_name(const std::string& path) {
+  static std::atomic<unsigned> counter = 0;
+  return fmt::format("{}{}{}-{}", path, temporary_mark, ::getpid(), counter++);
 }
 
-/// Without it a rename may be undone by a power cut.
-void sync_folder(const std::string& path) {
-  const auto folder = std::filesystem::path(path).parent_path();
-  const int descriptor =
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) fail(path, errno);
-  const int error = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
-  // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done then.
-  if (error != 0 && error != EINVAL) fail(path, error);
+std::string name_of(std::uint64_t number, std::string_view suffix) {
+  return fmt::format("{:012}{}", number, suffix);
+}
+
+/// The number in a name that numbered_path() would give.
+std::optional<std::uint64_t> number_in(std::string_view name, std::string_view suffix) {
+  std::uint64_t number = 0;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  if (name_of(number, suffix) != name) return std::nullopt;
+  return number;
 }
 
 }  // namespace
 
-std::string cannot_write(const std::string& path, int error) {
-  return "cannot write " + path + ": " + std::generic_category().message(error);
-}
+// -- one file -----------------------------------------------------------------------------------
 
-std::size_t write_some(int descriptor, std::string_view bytes, const std::string& path) {
-  for (;;) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written > 0) return static_cast<std::size_t>(written);
-    if (written == 0) fail(path, EIO);
-    if (errno != EINTR) fail(path, errno);
+/// Errors name the file that a person knows, not the temporary one.
+template <class Step>
+void atomic_file::attempt(Step&& step) {
+  try {
+    step();
+  } catch (const file_error& error) {
+    throw file_error("write", path_, error.reason());
   }
 }
 
-atomic_file::atomic_file(const std::string& path) : path_(path) {
-  static std::atomic<unsigned> counter = 0;
-  // Unique among processes and threads, so that two writers of one path cannot mix their bytes.
-  temporary_ = path + ".partial-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail(path_, errno);
+atomic_file::atomic_file(std::string path, file_system& files)
+    : path_(std::move(path)), files_(files), temporary_(unique_name(path_)) {
+  attempt([&] {
+    file_ = files_.open_to_append(temporary_);
+    // A process of the same id may have been killed here before.
+    if (file_->size() > 0) file_->truncate(0);
+  });
 }
 
 atomic_file::~atomic_file() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  try {
+    files_.remove(temporary_);
+  } catch (const run_error&) {
+    // Whoever is here knows of a worse error already.
+  }
 }
 
-void atomic_file::write(std::string_view bytes) {
-  while (!bytes.empty()) bytes.remove_prefix(write_some(descriptor_, bytes, path_));
+void atomic_file::write(byte_span bytes) {
+  attempt([&] { file_->append({&bytes, 1}); });
+}
+
+void atomic_file::sync() {
+  attempt([&] { file_->sync(); });
 }
 
 void atomic_file::commit() {
-  if (::fsync(descriptor_) != 0) fail(path_, errno);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0) fail(path_, errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, errno);
-  temporary_.clear();
-  sync_folder(path_);
+  attempt([&] {
+    file_->sync();
+    files_.rename(temporary_, path_);
+    temporary_.clear();
+    files_.sync_folder(folder_of(path_));
+  });
+}
+
+void remove_leftovers(file_system& files, const std::string& folder) {
+  for (const std::string& name : files.list(folder)) {
+    if (name.find(temporary_mark) != std::string::npos)
+      files.remove(fmt::format("{}/{}", folder, name));
+  }
+}
+
+// -- numbered files -----------------------------------------------------------------------------
+
+std::string numbered_path(const std::string& folder, std::uint64_t number,
+                          std::string_view suffix) {
+  return fmt::format("{}/{}", folder, name_of(number, suffix));
+}
+
+std::vector<std::uint64_t> list_numbered(file_system& files, const std::string& folder,
+                                         std::string_view suffix) {
+  std::vector<std::uint64_t> numbers;
+  for (const std::string& name : files.list(folder)) {
+    if (const auto number = number_in(name, suffix)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 }  // namespace rubato

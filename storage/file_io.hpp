@@ -1,39 +1,54 @@
-// Writing to files with errors that a person can act on, and replacing a whole file atomically.
+// Replacing a whole file atomically, and files that are numbered one after another.
 // What the files contain is the business of others.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "storage/file_system.hpp"
 
 namespace rubato {
 
-/// "cannot write PATH: REASON", from an errno value.
-std::string cannot_write(const std::string& path, int error);
-
-/// write(2), repeated when a signal interrupts it. `bytes` is not empty; returns how many of them
-/// were written, at least one. Throws run_error naming the path.
-std::size_t write_some(int descriptor, std::string_view bytes, const std::string& path);
-
 /// A new content for `path` that takes the old one's place in commit(), as a whole and durably;
 /// until then, and when anything fails, the old file stays as it is. One thread at a time.
+/// Everything throws file_error naming the path, "cannot write PATH: REASON".
 class atomic_file {
  public:
-  /// Opens a temporary file next to `path`. Throws run_error naming the path.
-  explicit atomic_file(const std::string& path);
+  /// Opens a temporary file next to `path`, of a name that is no other process's.
+  explicit atomic_file(std::string path, file_system& files = posix_file_system());
   ~atomic_file();
   atomic_file(const atomic_file&) = delete;
   atomic_file& operator=(const atomic_file&) = delete;
 
-  /// Throws run_error naming the path.
-  void write(std::string_view bytes);
-  /// fsync, rename, fsync of the folder. Throws run_error naming the path. Nothing may follow.
+  void write(std::string_view text) { write(as_bytes(text)); }
+  void write(byte_span bytes);
+  /// Brings to the disk what was written so far, to leave commit() little to do.
+  void sync();
+  /// Sync, rename, sync of the folder. Nothing may follow.
   void commit();
 
  private:
+  template <class Step>
+  void attempt(Step&& step);
+
   std::string path_;
+  file_system& files_;
   std::string temporary_;  // empty once renamed
-  int descriptor_ = -1;
+  std::unique_ptr<writable_file> file_;
 };
+
+/// Removes what atomic_file leaves in a folder when its process is killed. Nobody may be writing
+/// there. Throws file_error.
+void remove_leftovers(file_system& files, const std::string& folder);
+
+/// FOLDER/000000000017SUFFIX.
+std::string numbered_path(const std::string& folder, std::uint64_t number, std::string_view suffix);
+
+/// The numbers of the files of that form in a folder, ascending. Throws file_error.
+std::vector<std::uint64_t> list_numbered(file_system& files, const std::string& folder,
+                                         std::string_view suffix);
 
 }  // namespace rubato

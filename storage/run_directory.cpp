@@ -1,6 +1,5 @@
 #include "storage/run_directory.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "config/error.hpp"
 #include "storage/file_io.hpp"
@@ -22,8 +23,9 @@ namespace fs = std::filesystem;
 // Long groups of lines go out in pieces, so that the buffer stays small.
 constexpr std::size_t pending_limit = 1 << 20;
 
-constexpr std::array files_of_a_run = {"config.toml", "metrics.jsonl", "updates.jsonl",
-                                       "summary.json"};
+constexpr const char* config_name = "config.toml";
+constexpr const char* summary_name = "summary.json";
+constexpr std::array files_of_a_run = {config_name, "metrics.jsonl", "updates.jsonl", summary_name};
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
   throw usage_error("run.directory = \"" + path + "\" " + reason);
@@ -36,6 +38,12 @@ void create_folders(const fs::path& path) {
     error = std::make_error_code(std::errc::not_a_directory);
   }
   if (error) refuse(path.string(), "cannot be created: " + error.message());
+}
+
+void check_access(const std::string& path) {
+  if (::access(path.c_str(), W_OK | X_OK) != 0) {
+    refuse(path, "cannot be written: " + std::generic_category().message(errno));
+  }
 }
 
 std::string local_time_stamp() {
@@ -69,9 +77,15 @@ std::string create_unique_folder(std::string_view name) {
 
 // -- lines --------------------------------------------------------------------------------------
 
-line_file::line_file(const std::string& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw run_error(cannot_write(path, errno));
+line_file::line_file(const std::string& path, std::uint64_t keep, file_system& files)
+    : file_(files.open_to_append(path)) {
+  if (keep == everything) return;
+  if (file_->size() < keep) {
+    throw file_error(
+        "continue", path,
+        fmt::format("it should have at least {} bytes, but has {}", keep, file_->size()));
+  }
+  file_->truncate(keep);
 }
 
 line_file::~line_file() {
@@ -80,7 +94,6 @@ line_file::~line_file() {
   } catch (const run_error&) {
     // Nobody is left to be told.
   }
-  ::close(descriptor_);
 }
 
 void line_file::append(std::string_view line) {
@@ -90,7 +103,22 @@ void line_file::append(std::string_view line) {
 }
 
 void line_file::flush() {
-  while (!pending_.empty()) pending_.erase(0, write_some(descriptor_, pending_, path_));
+  if (pending_.empty()) return;
+  const std::uint64_t before = file_->size();
+  const byte_span lines = as_bytes(pending_);
+  try {
+    file_->append({&lines, 1});
+  } catch (const file_error&) {
+    pending_.erase(0, file_->size() - before);
+    throw;
+  }
+  pending_.clear();
+}
+
+std::uint64_t line_file::sync() {
+  flush();
+  file_->sync();
+  return file_->size();
 }
 
 // -- folder -------------------------------------------------------------------------------------
@@ -102,15 +130,31 @@ run_directory::run_directory(std::string path, std::string_view name) : path_(st
   }
   create_folders(path_);
   for (const char* existing : files_of_a_run) {
-    std::error_code unreadable;  // told by the access check below
+    std::error_code unreadable;  // told by the access check
     if (fs::exists(file(existing), unreadable)) {
       refuse(path_, "already holds a run (" + std::string(existing) +
                         " is there); give another folder, or none for a new one under runs/");
     }
   }
-  if (::access(path_.c_str(), W_OK | X_OK) != 0) {
-    refuse(path_, "cannot be written: " + std::generic_category().message(errno));
+  check_access(path_);
+}
+
+run_directory run_directory::of_existing_run(std::string path) {
+  if (state(path) == run_state::none) {
+    refuse(path, fmt::format("holds no run to continue ({} is not there)", config_name));
   }
+  check_access(path);
+  run_directory directory;
+  directory.path_ = std::move(path);
+  return directory;
+}
+
+run_state run_directory::state(const std::string& path) {
+  const fs::path folder(path);
+  std::error_code unreadable;  // then there is nothing that could be continued
+  if (!fs::exists(folder / config_name, unreadable)) return run_state::none;
+  return fs::exists(folder / summary_name, unreadable) ? run_state::finished
+                                                       : run_state::unfinished;
 }
 
 std::string run_directory::file(std::string_view name) const {
