@@ -17,7 +17,7 @@ struct run_context {
   std::shared_ptr<const dataset> data;
   learner_factory make_learner;
   parameter_layout layout;
-  version_ptr initial;                  // version 0
+  version_ptr initial;                  // version 0; null where a run goes on
   std::shared_ptr<buffer_pool> deltas;  // for pseudo-gradients, shared by the lanes
   std::vector<double> shard_weights;    // of sampling and of the held-out mean; sums to anything
   wall_clock clock;                     // real time since just before the first actor

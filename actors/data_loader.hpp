@@ -1,9 +1,11 @@
 // The data loader actor: makes the batches of running rounds a few ahead of the lanes. Each round
-// has at most data.prefetch batches that were sent and not yet used, so its memory is bounded.
+// has at most data.prefetch batches that were sent or begun and not yet used, so its memory is
+// bounded. Not here: the threads that make them (data/batch_pool.hpp).
 #pragma once
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
+#include "data/batch_pool.hpp"
 
 namespace rubato {
 
@@ -11,16 +13,20 @@ struct data_loader_state {
   data_loader_state() = default;  // no aggregate, see messages/caf.hpp
   static inline const char* name = "data_loader";
 
-  struct stream {
-    lane_actor lane;
-    shard_id shard;
-    std::uint64_t next;       // position
-    std::uint32_t remaining;  // batches still to be sent
+  /// What a lane is given; it runs one round at a time.
+  struct supply {
+    update_id round;
+    batch_pool::stream_ptr batches;
   };
 
   run_context_ptr run;
-  std::map<update_id, stream> streams;
+  std::unique_ptr<batch_pool> pool;
+  std::map<caf::actor_id, supply> supplies;  // by lane
 };
+
+/// How many threads make batches beside the actor's own: data.loader_threads, or what suits the
+/// data.
+std::size_t loader_threads(const run_context& run);
 
 data_loader_actor::behavior_type data_loader(
     actor_pointer<data_loader_actor, data_loader_state> self, run_context_ptr run);

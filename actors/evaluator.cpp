@@ -7,14 +7,29 @@
 #include <utility>
 
 namespace rubato {
+namespace {
+
+/// Gives the model the running statistics that versions come without where each worker has its own:
+/// their mean over the first training batches of every shard, as many as it holds out.
+void measure_statistics(learner& model, const dataset& data) {
+  double measured = 0.0;
+  for (std::size_t shard = 0; shard < data.shards(); ++shard) {
+    for (std::size_t i = 0; i < data.held_out(shard).size(); ++i) {
+      model.update_statistics(data.training_batch(shard, i), 1.0 / ++measured);
+    }
+  }
+}
+
+}  // namespace
 
 void evaluate_held_out(learner& model, const dataset& data,
                        const std::vector<double>& shard_weights, std::string_view half,
                        evaluation& result) {
   const std::size_t first = half == "b" ? 1 : 0;
   const std::size_t stride = half == "all" ? 1 : 2;
+  if (model.layout().count(section::local) > 0) measure_statistics(model, data);
   double weight_sum = 0.0;
-  result.loss = result.accuracy = 0.0;
+  result.loss = result.accuracy = result.top5 = 0.0;
   result.shard_loss.clear();
   for (std::size_t shard = 0; shard < data.shards(); ++shard) {
     evaluation_sums sums;
@@ -24,19 +39,22 @@ void evaluate_held_out(learner& model, const dataset& data,
       sums.loss += part.loss;
       sums.targets += part.targets;
       sums.correct += part.correct;
+      sums.correct_top5 += part.correct_top5;
     }
     const double targets = static_cast<double>(sums.targets);
     result.shard_loss.push_back(sums.loss / targets);
     result.loss += shard_weights[shard] * result.shard_loss.back();
     result.accuracy += shard_weights[shard] * static_cast<double>(sums.correct) / targets;
+    result.top5 += shard_weights[shard] * static_cast<double>(sums.correct_top5) / targets;
     weight_sum += shard_weights[shard];
   }
   result.loss /= weight_sum;
   result.accuracy /= weight_sum;
   result.perplexity = std::exp(result.loss);
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  result.top5 = counts_top5(data.shape()) ? result.top5 / weight_sum : none;
   const double bytes = data.bytes_per_token();
-  result.bits_per_byte = bytes > 0.0 ? result.loss / std::numbers::ln2 / bytes
-                                     : std::numeric_limits<double>::quiet_NaN();
+  result.bits_per_byte = bytes > 0.0 ? result.loss / std::numbers::ln2 / bytes : none;
 }
 
 evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluator_state> self,

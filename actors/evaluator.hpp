@@ -1,4 +1,4 @@
-// The evaluator actor: loss, perplexity, accuracy and bits per byte of a version on the held-out
+// The evaluator actor: loss, perplexity, accuracies and bits per byte of a version on the held-out
 // batches of every shard, on a thread and a network of its own.
 #pragma once
 
@@ -13,7 +13,8 @@ namespace rubato {
 
 /// Results of `model` on the held-out batches of `half` (evaluate.half: "all", or every other one),
 /// shards weighted by `shard_weights`; the fields that say when and which version are left as they
-/// are. A shard without such a batch gives NaN.
+/// are. A shard without such a batch gives NaN. Where running statistics are local
+/// (model.norm_statistics), those of `model` are measured on training batches first.
 void evaluate_held_out(learner& model, const dataset& data,
                        const std::vector<double>& shard_weights, std::string_view half,
                        evaluation& result);

@@ -19,6 +19,9 @@ using recorder_actor = actor_interface<
     takes<record_update>,       // append a line to updates.jsonl
     takes<version_evaluated>,   // append a line to metrics.jsonl
     takes<record_change>,       // the same, about a worker
+    takes<begin_checkpoint>,    // write it, slice by slice, answer checkpoint_written
+    takes<worker_captured>,     // a part of it; answer capture_written when that is on its way
+    takes<write_slice>,         // from itself
     takes<record_end>>;         // write parameters and summary, answer recording_finished
 
 /// Measures versions on the held-out data. Detached.
@@ -43,7 +46,10 @@ using worker_actor = actor_interface<
     takes<assign_round>,        // from the server, by way of the node
     takes<round_finished>,      // from the node: hand the update in, or hold it until it is due
     takes<hand_in>,             // from itself: it is due
-    takes<update_settled>>;     // from the server, by way of the node: forget the update
+    takes<update_settled>,      // from the server, by way of the node: forget the update
+    takes<capture_worker>,      // the same: answer worker_captured, now or after the round
+    takes<capture_written>,     // the same: go on
+    takes<restore_worker>>;     // the same: go on from a checkpoint
 
 /// One per process: its workers, its lanes and the queue of rounds between them.
 using node_actor = actor_interface<
@@ -51,7 +57,10 @@ using node_actor = actor_interface<
     takes<update_settled>,      // to the worker it names; nobody need compute the round now
     takes<run_round>,           // from a worker: queue for a lane, earliest due first
     takes<round_finished>,      // from a lane: pass on, give the lane its next round
-    takes<round_dropped>>;      // from a lane: give it its next round
+    takes<round_dropped>,       // from a lane: give it its next round
+    takes<capture_worker>,      // to the worker it names, whose round waits if no lane has begun it
+    takes<capture_written>,     // to the worker it names, whose round need not wait any more
+    takes<restore_worker>>;     // to the worker it names
 
 /// Owns the coordinator and the current version. Detached: a merge takes long.
 using server_actor = actor_interface<
@@ -59,6 +68,9 @@ using server_actor = actor_interface<
     takes<submit_update>,       // from a worker
     takes<version_evaluated>,   // from the evaluator
     takes<records_taken>,       // from the recorder, which must not fall far behind
+    takes<worker_captured>,     // from a worker, to the recorder
+    takes<capture_written>,     // from the recorder, to the worker's node
+    takes<checkpoint_written>,  // from the recorder
     takes<recording_finished>,  // from the recorder
     takes<clock_ticked>,        // from itself
     takes<stop_run>>;           // from outside

@@ -5,6 +5,7 @@
 #include "actors/data_loader.hpp"
 #include "actors/lane.hpp"
 #include "actors/worker.hpp"
+#include "recovery/snapshot.hpp"
 
 namespace rubato {
 namespace {
@@ -16,9 +17,15 @@ node_state::member& member_of(pointer self, const update_id& round) {
 }
 
 void queue(pointer self, const run_round& round) {
+  auto& member = member_of(self, round.work.id);
+  if (member.captured) {  // it was on its way here
+    member.held = round;
+    send(self, member.actor, capture_worker{round.work.id.worker, round.base});
+    return;
+  }
   const node_state::place_in_queue place(round.work.due(), round.work.id);
   state_of(self).ready.emplace(place, round);
-  member_of(self, round.work.id).queued = place;
+  member.queued = place;
 }
 
 void fill_lanes(pointer self) {
@@ -51,7 +58,7 @@ void start(pointer self, const run_context_ptr& run, const server_actor& server,
   join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};
   for (std::int64_t i = 0; i < run->settings.workers.count; ++i) {
     const auto id = static_cast<worker_id>(i);
-    state.workers[id].actor = self->spawn<caf::linked>(worker, run, server, node_actor(self));
+    state.workers[id].actor = self->spawn<caf::linked>(worker, run, id, server, node_actor(self));
     join.workers.push_back(id);
   }
   send(self, server, std::move(join));
@@ -67,7 +74,34 @@ void settle(pointer self, const update_settled& settled) {
     state.ready.erase(*std::exchange(member.queued, std::nullopt));
     return;
   }
+  if (member.held && member.held->work.id == settled.id) {
+    member.held.reset();
+    return;
+  }
   for (const auto& lane : state.lanes) send(self, lane, settled);
+}
+
+void capture(pointer self, const capture_worker& request) {
+  auto& state = state_of(self);
+  auto& member = state.workers.at(request.worker);
+  member.captured = true;
+  version_ptr base;
+  if (member.queued) {
+    const auto round = state.ready.extract(*std::exchange(member.queued, std::nullopt));
+    member.held = round.mapped();
+    base = member.held->base;
+  }
+  send(self, member.actor, capture_worker{request.worker, std::move(base)});
+}
+
+void release(pointer self, const capture_written& written) {
+  auto& member = state_of(self).workers.at(written.worker);
+  member.captured = false;
+  send(self, member.actor, written);
+  if (member.held) {
+    queue(self, *std::exchange(member.held, std::nullopt));
+    fill_lanes(self);
+  }
 }
 
 }  // namespace
@@ -96,6 +130,17 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor s
       },
       [self](const round_dropped& round) {
         guarded(self, "node", [&] { free_lane(self, round.lane); });
+      },
+      [self](const capture_worker& request) {
+        guarded(self, "node", [&] { capture(self, request); });
+      },
+      [self](const capture_written& written) {
+        guarded(self, "node", [&] { release(self, written); });
+      },
+      [self](const restore_worker& restore) {
+        guarded(self, "node", [&] {
+          send(self, state_of(self).workers.at(restore.content->worker).actor, restore);
+        });
       },
   };
 }

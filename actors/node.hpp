@@ -22,6 +22,8 @@ struct node_state {
   struct member {
     worker_actor actor;
     std::optional<place_in_queue> queued;  // its round waits for a lane
+    bool captured = false;                 // the worker says where it is, and that is written
+    std::optional<run_round> held;         // its round waits for that
   };
 
   std::map<worker_id, member> workers;

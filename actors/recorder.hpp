@@ -1,13 +1,24 @@
-// The recorder actor: puts what happened into the run directory, in the order it is told.
+// The recorder actor: puts what happened into the run directory, in the order it is told, and
+// writes checkpoints in slices in between.
 #pragma once
 
+#include <map>
 #include <memory>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
+#include "recovery/resume.hpp"
+#include "recovery/snapshot.hpp"
 #include "storage/run_directory.hpp"
 
 namespace rubato {
+
+/// What the recorder begins with.
+struct recorder_setup {
+  std::shared_ptr<const run_directory> directory;
+  run_identity identity;
+  nlohmann::json restored;  // what it said in the checkpoint that the run goes on from; or null
+};
 
 struct recorder_state {
   recorder_state() = default;  // no aggregate, see messages/caf.hpp
@@ -15,14 +26,19 @@ struct recorder_state {
 
   run_context_ptr run;
   server_actor server;
-  std::shared_ptr<const run_directory> directory;
+  recorder_setup setup;
   std::unique_ptr<line_file> updates;
   std::unique_ptr<line_file> metrics;
   std::uint64_t unreported = 0;  // records taken since the server was told
+
+  std::unique_ptr<snapshot_writer> checkpoint;  // that is being written
+  std::uint64_t workers_awaited = 0;            // that have not said where they are
+  std::map<std::string, worker_id> captured;    // whose parts are not written yet
+  bool slicing = false;                         // a write_slice is on its way
 };
 
 recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_state> self,
                                        run_context_ptr run, server_actor server,
-                                       std::shared_ptr<const run_directory> directory);
+                                       recorder_setup setup);
 
 }  // namespace rubato

@@ -12,14 +12,18 @@
 #include <utility>
 
 #include "actors/context.hpp"
+#include "actors/data_loader.hpp"
 #include "actors/node.hpp"
 #include "actors/parameter_file.hpp"
 #include "actors/server.hpp"
 #include "config/error.hpp"
 #include "config/load.hpp"
+#include "coordination/state_json.hpp"
 #include "coordination/tempo.hpp"
 #include "model/blas.hpp"
 #include "model/precision.hpp"
+#include "recovery/resume.hpp"
+#include "storage/run_lock.hpp"
 
 namespace rubato {
 namespace {
@@ -51,7 +55,7 @@ void check_halves(const config& c, const dataset& data) {
   }
 }
 
-std::shared_ptr<run_context> make_context(const config& c, run_parts& parts) {
+std::shared_ptr<run_context> make_context(const config& c, run_parts& parts, bool resumed) {
   auto run = std::make_shared<run_context>();
   run->settings = c;
   run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
@@ -61,6 +65,8 @@ std::shared_ptr<run_context> make_context(const config& c, run_parts& parts) {
       parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
   const auto model = run->make_learner();
   run->layout = model->layout();
+  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
+  if (resumed) return run;
   auto initial = std::make_shared<parameter_buffer>(run->layout.size());
   if (!parts.initialize && !c.run.init.empty()) {
     load_parameters(c.run.init, run->layout, *initial);
@@ -74,8 +80,13 @@ std::shared_ptr<run_context> make_context(const config& c, run_parts& parts) {
     std::copy(values.begin(), values.end(), initial->data());
   }
   run->initial = std::move(initial);
-  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
   return run;
+}
+
+/// What is learned from, in one word.
+std::string unit_of(const data_shape& shape) {
+  if (shape.height > 0) return "image";
+  return shape.features > 0 ? "point" : "token";
 }
 
 std::string describe_method(const config& c) {
@@ -94,10 +105,11 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   plan.local_steps = c.run.local_steps;
   plan.threads = lanes;
   plan.threads_per_lane = c.workers.threads_per_lane;
-  plan.other_threads = static_cast<std::int64_t>(scheduler_threads) + detached_actors;
+  plan.other_threads =
+      static_cast<std::int64_t>(scheduler_threads + loader_threads(run)) + detached_actors;
   plan.blas = describe_blas();
   plan.precision = to_string(resolve_precision(c));
-  plan.unit = run.data->shape().features > 0 ? "point" : "token";
+  plan.unit = unit_of(run.data->shape());
   plan.evaluated_on = c.evaluate.on;
   plan.events = c.workers.events;
   for (const double pace : seconds_per_step(c.workers)) {
@@ -108,6 +120,7 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
     plan.shards.push_back(
         {info.name, info.training_size, info.held_out_size, info.files, info.duplicates});
   }
+  plan.data_notes = run.data->notes();
   if (c.evaluate.baselines) {
     for (const auto& b : run.data->baselines()) plan.baselines.push_back({b.name, b.bits_per_byte});
   }
@@ -137,8 +150,18 @@ class ending {
 }  // namespace
 
 run_summary run_training(const config& c, run_parts parts) {
-  const auto run = make_context(c, parts);
-  const auto directory = std::make_shared<const run_directory>(c.run.directory, c.run.name);
+  const bool goes_on =
+      c.run.resume == "auto" && state_of_run(c.run.directory) == run_state::unfinished;
+  const auto directory = std::make_shared<const run_directory>(
+      goes_on ? run_directory::of_existing_run(c.run.directory)
+              : run_directory(c.run.directory, c.run.name));
+  const run_lock lock(directory->path());
+  std::shared_ptr<restored_run> restored;
+  if (goes_on) {
+    check_settings(load_config(directory->file("config.toml")), c);
+    restored = restore_run(posix_file_system(), directory->path());
+  }
+  const auto run = make_context(c, parts, restored != nullptr);
   directory->write("config.toml", to_toml(c));
 
   const std::int64_t lanes = lane_count(c);
@@ -146,6 +169,8 @@ run_summary run_training(const config& c, run_parts parts) {
   setup.run = run;
   setup.observer = parts.observer;
   setup.directory = directory;
+  setup.identity = restored ? restored->header.run : new_run_identity();
+  setup.restored = restored;
   setup.result = std::make_shared<run_result>();
   setup.plan = make_plan(*run, directory->path(), lanes);
   const auto result = setup.result;
@@ -154,7 +179,8 @@ run_summary run_training(const config& c, run_parts parts) {
   caf::actor_system_config system_config;
   configure(system_config, scheduler_threads);
   caf::actor_system system(system_config);
-  run->clock = wall_clock();
+  run->clock =
+      wall_clock(restored ? restored->run.values.at("clock").get<run_time>() : run_time{0});
   const auto end = std::make_shared<ending>();
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });

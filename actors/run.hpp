@@ -24,8 +24,10 @@ struct run_parts {
   std::atomic<bool>* stop = nullptr;
 };
 
-/// Blocks until the run has ended. Throws usage_error before anything is started if config or input
-/// is at fault, run_error with the reason if the run failed.
+/// Blocks until the run has ended. With run.resume = "auto" it goes on with one that run.directory
+/// holds, unless that has finished; then, as without, the folder is refused. Throws usage_error
+/// before anything is started if config or input is at fault, run_error with the reason if the run
+/// failed.
 run_summary run_training(const config& c, run_parts parts = {});
 
 }  // namespace rubato

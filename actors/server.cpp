@@ -26,6 +26,14 @@ void move_towards(double& mean, double value, bool first) {
   mean = first ? value : mean + newest * (value - mean);
 }
 
+/// How many times so many tokens go through the training data.
+double epochs(const dataset& data, std::int64_t tokens) {
+  double size = 0.0;
+  for (std::size_t i = 0; i < data.shards(); ++i) size += static_cast<double>(data.shard_size(i));
+  const double bytes = data.bytes_per_token();  // sizes of text are in bytes
+  return static_cast<double>(tokens) * (bytes > 0.0 ? bytes : 1.0) / size;
+}
+
 std::uint64_t update_elements(const parameter_layout& layout) {
   return layout.count(section::trainable) + layout.count(section::averaged);
 }
@@ -45,9 +53,21 @@ void server_state::start(pointer self, server_setup setup) {
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
   events_.plan(coordinator_->changes());
   merger_ = std::make_unique<merger>(run.layout, run.settings);
+  if (run.settings.outer.group_rounds > 1) {
+    group_mean_ = std::make_unique<merger>(run.layout, plain_mean(run.settings));
+  }
+  if (run.settings.record.pairwise_cosines) {
+    similarity_ = std::make_unique<update_cosines>(run.layout.end(section::trainable));
+  }
+  recorder_setup record{setup_.directory, setup_.identity, {}};
+  if (setup_.restored) {
+    record.restored = setup_.restored->record;
+    restore();
+  }
   recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
-                                                       setup_.directory);
+                                                       std::move(record));
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
+  for (const auto& version : evaluations_) send(self, evaluator_, version);
 }
 
 // -- messages -----------------------------------------------------------------------------------
@@ -60,6 +80,7 @@ void server_state::joined(const join_run& join) {
   action_list actions;
   for (const auto worker : join.workers) {
     nodes_[worker] = node;
+    if (setup_.restored) continue;
     auto more = coordinator_->worker_joined(now(), worker);
     actions.insert(actions.end(), more.begin(), more.end());
   }
@@ -69,6 +90,7 @@ void server_state::joined(const join_run& join) {
     }
     setup_.observer->started(setup_.plan);
   }
+  if (setup_.restored) restore_workers();
   carry_out(actions);
   advance();
 }
@@ -87,7 +109,7 @@ void server_state::submitted(const submit_update& submit) {
 }
 
 void server_state::evaluated(const version_evaluated& evaluated) {
-  evaluations_pending_ -= 1;
+  evaluations_.pop_front();
   last_ = *evaluated.result;
   if (!best_ || last_->loss < best_->loss) best_ = last_;
   send(self_, recorder_, evaluated);
@@ -104,6 +126,19 @@ void server_state::recorded(std::uint64_t records) {
   advance();
 }
 
+void server_state::captured(const worker_captured& worker) {
+  send(self_, recorder_, worker);
+}
+
+void server_state::capture_ended(const capture_written& written) {
+  send(self_, nodes_.at(written.worker), written);
+}
+
+void server_state::checkpoint_ended() {
+  checkpointing_ = false;
+  advance();
+}
+
 void server_state::recording_ended() {
   // Whoever started the run learns from this reason that it went well; it also ends the children.
   self_->quit(caf::exit_reason::user_shutdown);
@@ -115,7 +150,13 @@ void server_state::ticked(run_time time) {
 }
 
 void server_state::stop() {
-  carry_out(coordinator_->stop(now()));
+  if (finished_) return;
+  if (setup_.run->settings.checkpoint.every_versions == 0 || nodes_.empty()) {
+    carry_out(coordinator_->stop(now()));
+    return;
+  }
+  stopping_ = true;
+  advance();
 }
 
 // -- the run's clock ----------------------------------------------------------------------------
@@ -128,6 +169,13 @@ run_time server_state::now() const {
 /// Takes events in the order of the run's clock, as far as they have happened.
 void server_state::advance() {
   while (!finished_ && records_pending_ < record_queue) {
+    if (checkpoint_is_due()) take_checkpoint();
+    if (checkpointing_ && (stopping_ || !begun_)) return;
+    begun_ = true;
+    if (stopping_) {
+      carry_out(coordinator_->stop(now()));
+      return;
+    }
     events_.set_window_end(coordinator_->window_end());
     const auto event = events_.next();
     if (!event && coordinator_->stranded() && !nodes_.empty()) {
@@ -137,6 +185,13 @@ void server_state::advance() {
     events_.take();
     take(*event);
   }
+}
+
+bool server_state::checkpoint_is_due() const {
+  const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
+  if (every == 0 || checkpointing_ || nodes_.empty()) return false;
+  if (stopping_) return !checkpoint_is_last_;
+  return !checkpoint_ || coordinator_->version() >= *checkpoint_ + every;
 }
 
 /// False while the event has to wait; something will call advance() then.
@@ -150,7 +205,7 @@ bool server_state::may_take(const event_queue::event& event) {
     }
     return false;
   }
-  if (evaluations_pending_ >= evaluation_queue) return false;
+  if (evaluations_.size() >= evaluation_queue) return false;
   const auto* round = std::get_if<update_id>(&event.what);
   return round == nullptr || arrived_.contains(*round);  // otherwise it is still being computed
 }
@@ -197,9 +252,11 @@ void server_state::carry_out(const action_list& actions) {
 void server_state::carry_out(const assign_action& action) {
   rounds_assigned_ += 1;
   if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), action.work.id);
-  if (merger_->needs_base()) bases_[action.work.id] = current_;
+  const auto base = action.group ? group_versions_.at(*action.group) : current_;
+  group_transfers_ += action.group ? 1 : 0;
+  if (merger_->needs_base()) bases_[action.work.id] = base;
   send(self_, nodes_.at(action.work.id.worker),
-       assign_round{action.work, current_, inner_for(action.work)});
+       assign_round{action.work, base, inner_for(action.work)});
 }
 
 void server_state::carry_out(const apply_action& action) {
@@ -208,11 +265,16 @@ void server_state::carry_out(const apply_action& action) {
     const auto& id = action.updates[i];
     merge_input input{arrived_.at(id)->delta, nullptr, action.weights[i]};
     if (merger_->needs_base()) input.base = bases_.at(id);
-    if (action.kind != round_kind::gradient) {
-      cosines_[id] = merger_->cosine_to_momentum(*input.delta);
-    }
     inputs.push_back(std::move(input));
   }
+  compare_updates(action);
+  if (action.group) {
+    auto& own = group_versions_[*action.group];
+    own = group_mean_->merge(inputs.front().base, inputs, action.inner_lr);
+    group_transfers_ += inputs.size();
+    return;
+  }
+  group_versions_.clear();
   if (action.kind == round_kind::gradient) {
     if (!data_parallel_) {
       const auto& run = *setup_.run;
@@ -224,6 +286,21 @@ void server_state::carry_out(const apply_action& action) {
   }
   const bool local = action.kind != round_kind::gradient;
   if (local && setup_.run->settings.inner.state == "average") average_inner_states(action);
+}
+
+/// Measures how alike updates are, before they are merged.
+void server_state::compare_updates(const apply_action& action) {
+  if (action.kind != round_kind::gradient) {
+    for (const auto& id : action.updates) {
+      cosines_[id].to_momentum = merger_->cosine_to_momentum(*arrived_.at(id)->delta);
+    }
+  }
+  if (!similarity_) return;
+  if (setup_.run->settings.outer.mode == "sync") similarity_->clear();  // each round for itself
+  for (const auto& id : action.updates) similarity_->set(id.worker, arrived_.at(id)->delta);
+  for (const auto& id : action.updates) {
+    cosines_[id].to_others = similarity_->mean_to_others(id.worker);
+  }
 }
 
 void server_state::average_inner_states(const apply_action& action) {
@@ -246,7 +323,10 @@ void server_state::carry_out(const settle_action& action) {
   const auto& record = action.record;
   const auto& id = record.work.id;
   auto line = std::make_shared<update_record>(record);
-  if (const auto cosine = cosines_.extract(id)) line->cosine_to_momentum = cosine.mapped();
+  if (const auto found = cosines_.extract(id)) {
+    line->cosine_to_momentum = found.mapped().to_momentum;
+    line->cosine_to_others = found.mapped().to_others;
+  }
   if (record.what != fate::duplicate) {  // of one that may still wait for its round to end
     arrived_.erase(id);
     bases_.erase(id);
@@ -278,7 +358,7 @@ void server_state::carry_out(const settle_action& action) {
 
 void server_state::carry_out(const evaluate_action&) {
   // In real time nobody waits for the evaluator; the next version that is due will be newer.
-  if (setup_.run->on_wall_clock() && evaluations_pending_ > 0) {
+  if (setup_.run->on_wall_clock() && !evaluations_.empty()) {
     evaluations_skipped_ += 1;
   } else {
     evaluate();
@@ -304,14 +384,14 @@ void server_state::evaluate() {
     context->quotas.push_back(coordinator_->quota(i));
   }
   evaluating_ = context->version;
-  evaluations_pending_ += 1;
-  send(self_, evaluator_, evaluate_version{current_, std::move(context)});
+  evaluations_.push_back({current_, std::move(context)});
+  send(self_, evaluator_, evaluations_.back());
 }
 
 // -- the end ------------------------------------------------------------------------------------
 
 void server_state::end_when_evaluated() {
-  if (ending_ || evaluations_pending_ > 0) return;
+  if (ending_ || !evaluations_.empty()) return;
   ending_ = true;
   setup_.result->summary = summarise();
   send(self_, recorder_,
@@ -331,6 +411,7 @@ run_summary server_state::summarise() const {
   s.workers = run.settings.workers.count;
   s.local_steps = coordinator_->local_steps();
   s.tokens = coordinator_->tokens();
+  s.epochs = epochs(*run.data, s.tokens);
   s.server_version = coordinator_->version();
   s.unit = setup_.plan.unit;
   s.precision = setup_.plan.precision;
@@ -357,6 +438,7 @@ run_summary server_state::summarise() const {
   s.evaluations_skipped = evaluations_skipped_;
   s.bytes.down = rounds_assigned_ * update_elements(run.layout) * sizeof(float);
   s.bytes.up = updates_received_ * update_elements(run.layout) * sizeof(float);
+  s.bytes.within_groups = group_transfers_ * update_elements(run.layout) * sizeof(float);
   s.final = last_;
   s.best = best_;
   s.params_sha256 = parameters_sha256(run.layout, current_->span());
@@ -375,6 +457,7 @@ run_summary server_state::summarise() const {
     busy += worker.utilisation;
   }
   s.utilisation = busy / static_cast<double>(s.per_worker.size());
+  s.data_notes = run.data->notes();
   s.baselines = setup_.plan.baselines;
   s.directory = setup_.plan.directory;
   return s;
@@ -400,6 +483,15 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       },
       [self](const records_taken& records) {
         guarded(self, "server", [&] { state_of(self).recorded(records.count); });
+      },
+      [self](const worker_captured& worker) {
+        guarded(self, "server", [&] { state_of(self).captured(worker); });
+      },
+      [self](const capture_written& written) {
+        guarded(self, "server", [&] { state_of(self).capture_ended(written); });
+      },
+      [self](const checkpoint_written&) {
+        guarded(self, "server", [&] { state_of(self).checkpoint_ended(); });
       },
       [self](const recording_finished&) {
         guarded(self, "server", [&] { state_of(self).recording_ended(); });

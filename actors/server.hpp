@@ -4,6 +4,8 @@
 // the server waits for it; on the wall clock it arrives when it is there.
 #pragma once
 
+#include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +19,8 @@
 #include "monitoring/staleness_histogram.hpp"
 #include "optim/data_parallel.hpp"
 #include "optim/merger.hpp"
+#include "optim/update_cosines.hpp"
+#include "recovery/resume.hpp"
 #include "storage/run_directory.hpp"
 
 namespace rubato {
@@ -30,6 +34,8 @@ struct server_setup {
   run_context_ptr run;
   std::shared_ptr<run_observer> observer;  // may be null
   std::shared_ptr<const run_directory> directory;
+  run_identity identity;
+  std::shared_ptr<restored_run> restored;  // where the run goes on; null: it begins
   std::shared_ptr<run_result> result;
   run_plan plan;  // for the observer; the server adds the quotas
 };
@@ -47,13 +53,28 @@ class server_state {
   void submitted(const submit_update& submit);
   void evaluated(const version_evaluated& evaluated);
   void recorded(std::uint64_t records);
+  void captured(const worker_captured& worker);
+  void capture_ended(const capture_written& written);
+  void checkpoint_ended();
   void recording_ended();
   void ticked(run_time time);
   void stop();
 
  private:
+  struct cosines {
+    double to_momentum = std::numeric_limits<double>::quiet_NaN();
+    double to_others = std::numeric_limits<double>::quiet_NaN();
+  };
+
+  // -- server_snapshot.cpp
+  void take_checkpoint();
+  snapshot capture();
+  void restore();
+  void restore_workers();
+
   run_time now() const;
   void advance();
+  bool checkpoint_is_due() const;
   bool may_take(const event_queue::event& event);
   void take(const event_queue::event& event);
   void change(run_time time, const worker_change& change);
@@ -63,6 +84,7 @@ class server_state {
   void carry_out(const settle_action& action);
   void carry_out(const evaluate_action& action);
   void carry_out(const finish_action& action);
+  void compare_updates(const apply_action& action);
   void average_inner_states(const apply_action& action);
   std::shared_ptr<const inner_state> inner_for(const assignment& work) const;
   void evaluate();
@@ -84,14 +106,22 @@ class server_state {
   std::set<run_time> alarms_;  // wall clock: a clock_ticked is on its way for each of these times
   version_ptr current_;
   std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet
-  std::map<update_id, version_ptr> bases_;  // of rounds, if merging needs them
-  std::map<update_id, double> cosines_;     // of merged, unsettled updates
+  std::map<update_id, version_ptr> bases_;          // of rounds, if merging needs them
+  std::unique_ptr<merger> group_mean_;              // where groups average among themselves
+  std::map<group_id, version_ptr> group_versions_;  // what groups have since the last global step
+  std::unique_ptr<update_cosines> similarity_;      // with record.pairwise_cosines
+  std::map<update_id, cosines> cosines_;            // of merged, unsettled updates
   std::shared_ptr<const inner_state>
       mean_inner_;  // of the last round, with inner.state = "average"
 
-  std::optional<std::uint64_t> evaluating_;  // the newest version that was sent to be evaluated
-  std::size_t evaluations_pending_ = 0;
-  std::uint64_t records_pending_ = 0;  // sent to the recorder, not yet taken
+  std::optional<std::uint64_t> evaluating_;   // the newest version that was sent to be evaluated
+  std::deque<evaluate_version> evaluations_;  // that are not back yet
+  std::uint64_t records_pending_ = 0;         // sent to the recorder, not yet taken
+  std::optional<std::uint64_t> checkpoint_;   // version of the newest, be it on the disk or not
+  bool checkpointing_ = false;                // it is not
+  bool checkpoint_is_last_ = false;           // it was taken to stop
+  bool begun_ = false;                        // the first one is on the disk: work may be given out
+  bool stopping_ = false;                     // ends as soon as a last one is
   std::optional<finish_action> finished_;
   bool ending_ = false;
 
@@ -101,6 +131,7 @@ class server_state {
   double recent_staleness_ = 0.0;
   std::uint64_t rounds_assigned_ = 0;
   std::uint64_t updates_received_ = 0;
+  std::uint64_t group_transfers_ = 0;  // of both
   std::uint64_t late_rounds_ = 0;
   run_time late_sum_{0};
   run_time late_max_{0};

@@ -1,6 +1,6 @@
-// The worker actor: one logical worker. It keeps its inner-optimizer state from round to round and
-// its last update until the server has settled it; where it is to keep a pace on the wall clock, it
-// holds an update back until it is due. It computes nothing itself.
+// The worker actor: one logical worker. It keeps its inner state from round to round and its last
+// update until the server has settled it; where it is to keep a pace on the wall clock, it holds an
+// update back until it is due. It computes nothing itself.
 #pragma once
 
 #include <optional>
@@ -21,9 +21,15 @@ struct worker_state {
   std::uint32_t incarnation = 0;   // of the last round
   inner_state_ptr inner;           // made at the first round of each incarnation
   std::shared_ptr<const submission> unsettled;
+
+  worker_id id = 0;
+  bool asked = false;                // to say where it is as soon as the lane has done its round
+  bool captured = false;             // it said so, and that is not written yet
+  std::optional<assign_round> next;  // came in the meantime
 };
 
 worker_actor::behavior_type worker(actor_pointer<worker_actor, worker_state> self,
-                                   run_context_ptr run, server_actor server, node_actor node);
+                                   run_context_ptr run, worker_id id, server_actor server,
+                                   node_actor node);
 
 }  // namespace rubato

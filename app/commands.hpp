@@ -18,13 +18,14 @@ struct command_line {
 command_line split_command_line(int argc, const char* const* argv);
 
 struct train_options {
-  std::vector<std::string> config_paths;
+  std::vector<std::string> config_paths;  // may be empty where `resume` is not
+  std::string resume;                     // the directory of a run to go on with; empty: begin one
   override_list overrides;
   bool print_config = false;
   bool json = false;
 };
 
-/// `rubato train`: returns the exit code.
+/// `rubato train`: returns the exit code. A run that has finished already is shown, not touched.
 int train(const train_options& options);
 
 struct compare_options {
@@ -43,6 +44,32 @@ struct report_options {
 
 /// `rubato report`: returns the exit code.
 int report(const report_options& options);
+
+struct replay_options {
+  std::string directory;  // of the run
+  override_list overrides;
+  std::string output;  // for the parameters; empty: none
+};
+
+/// `rubato replay`: returns the exit code.
+int replay(const replay_options& options);
+
+struct audit_options {
+  std::string directory;  // of the run
+};
+
+/// `rubato audit`: returns the exit code.
+int audit(const audit_options& options);
+
+struct checkpoint_options {
+  std::string path;    // of a checkpoint, or a run or folder with some
+  std::string output;  // of `export`
+};
+
+/// `rubato checkpoint inspect`, `verify` and `export`: return the exit code.
+int inspect_checkpoint(const checkpoint_options& options);
+int verify_checkpoints(const checkpoint_options& options);
+int export_checkpoint(const checkpoint_options& options);
 
 struct bench_step_options {
   std::vector<std::string> config_paths;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,9 +31,10 @@ constexpr const char* own_program = "/proc/self/exe";
 std::string page_of(const grid& g, const comparison_folder& folder, const grid_outcome& outcome,
                     const nlohmann::json& comparison) {
   std::vector<report_run> runs;
+  std::set<std::string> shown;  // a cell may belong to several settings
   for (const auto& group : outcome.groups) {
     for (const auto& c : group.reported) {
-      if (!c.result) continue;
+      if (!c.result || !shown.insert(c.what.name).second) continue;
       runs.push_back({.directory = folder.directory_of(c.what),
                       .label = method_text(g, c.what),
                       .link = "cells/" + c.what.name});

@@ -1,10 +1,13 @@
 // `rubato`: reads the command line and calls the subcommand. Exit codes: 0 done, 1 the run failed,
 // 2 wrong usage or config, 130 ended by a signal after writing everything.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string_view>
 
 #include "app/commands.hpp"
 #include "config/error.hpp"
@@ -25,10 +28,11 @@ int run(int argc, char** argv) {
 
   train_options training;
   auto* train_command = app.add_subcommand("train", "Train as a config file says, in this process");
-  train_command
-      ->add_option("CONFIG", training.config_paths,
-                   "A TOML file, such as quickstart.toml; of several, later ones win")
-      ->required();
+  train_command->add_option("CONFIG", training.config_paths,
+                            "A TOML file, such as quickstart.toml; of several, later ones win");
+  train_command->add_option(
+      "--resume", training.resume,
+      "The directory of a run to go on with; without CONFIG, as it was begun");
   train_command->add_flag("--print-config", training.print_config,
                           "Print the effective configuration and stop");
   train_command->add_flag(
@@ -52,6 +56,32 @@ int run(int argc, char** argv) {
   report_command->add_option("RUN", reporting.directories, "Run directories")->required();
   report_command->add_option("--output", reporting.output, "The file to write")
       ->capture_default_str();
+
+  replay_options replaying;
+  auto* replay_command = app.add_subcommand(
+      "replay", "Make a run's parameters again from its journal, or with another outer optimizer");
+  replay_command->add_option("RUN", replaying.directory, "A run directory")->required();
+  replay_command->add_option("--output", replaying.output,
+                             "A .safetensors file to write the parameters to");
+
+  audit_options auditing;
+  auto* audit_command =
+      app.add_subcommand("audit", "Account for every token that a run has given out");
+  audit_command->add_option("RUN", auditing.directory, "A run directory")->required();
+
+  checkpoint_options checkpoint;
+  auto* checkpoint_command = app.add_subcommand("checkpoint", "Look into a run's checkpoints");
+  const auto checkpoint_action = [&](const char* name, const char* help) {
+    auto* command = checkpoint_command->add_subcommand(name, help);
+    command->add_option("PATH", checkpoint.path, "A checkpoint, or a run directory for its newest")
+        ->required();
+    return command;
+  };
+  auto* inspect_command = checkpoint_action("inspect", "Show what is in it");
+  auto* verify_command = checkpoint_action(
+      "verify", "Read all of it, or of all of a run, and say whether it is whole");
+  auto* export_command = checkpoint_action("export", "Write its parameters as a .safetensors file");
+  export_command->add_option("--output", checkpoint.output, "The file to write")->required();
 
   bench_step_options step_bench;
   auto* bench_command = app.add_subcommand("bench", "Measure what Rubato itself costs");
@@ -78,9 +108,9 @@ int run(int argc, char** argv) {
   const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
-    throw usage_error(
-        "command line: unknown command \"" + line.rest.front() +
-        "\"; there are train, compare, report, bench and options, see `rubato --help`");
+    throw usage_error("command line: unknown command \"" + line.rest.front() +
+                      "\"; there are train, compare, report, replay, audit, checkpoint, bench and "
+                      "options, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -90,11 +120,13 @@ int run(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);
     throw usage_error(std::string("command line: ") + e.what() + "; see `rubato --help`");
   }
+  const auto without_keys = [&line](std::string_view command) {
+    if (line.overrides.empty()) return;
+    throw usage_error(fmt::format("command line: `rubato {}` takes no configuration keys, got --{}",
+                                  command, line.overrides.front().first));
+  };
   if (*options_command) {
-    if (!line.overrides.empty()) {
-      throw usage_error("command line: `rubato options` takes no configuration keys, got --" +
-                        line.overrides.front().first);
-    }
+    without_keys("options");
     std::fputs((markdown ? describe_keys_markdown() : describe_keys_text()).c_str(), stdout);
     return exit_done;
   }
@@ -103,11 +135,25 @@ int run(int argc, char** argv) {
     return compare(comparison);
   }
   if (*report_command) {
-    if (!line.overrides.empty()) {
-      throw usage_error("command line: `rubato report` takes no configuration keys, got --" +
-                        line.overrides.front().first);
-    }
+    without_keys("report");
     return report(reporting);
+  }
+  if (*replay_command) {
+    replaying.overrides = std::move(line.overrides);
+    return replay(replaying);
+  }
+  if (*audit_command) {
+    without_keys("audit");
+    return audit(auditing);
+  }
+  if (*checkpoint_command) {
+    without_keys("checkpoint");
+    if (*inspect_command) return inspect_checkpoint(checkpoint);
+    if (*verify_command) return verify_checkpoints(checkpoint);
+    if (*export_command) return export_checkpoint(checkpoint);
+    throw usage_error(
+        "command line: `rubato checkpoint` needs to know what to do; there are inspect, verify and "
+        "export");
   }
   if (*bench_command && !*step_command) {
     throw usage_error("command line: `rubato bench` needs to know what to measure; there is step");
@@ -115,6 +161,9 @@ int run(int argc, char** argv) {
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);
     return bench_step(step_bench);
+  }
+  if (training.config_paths.empty() && training.resume.empty()) {
+    throw usage_error("command line: CONFIG is required; see `rubato --help`");
   }
   training.overrides = std::move(line.overrides);
   return train(training);

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -13,18 +15,52 @@
 #include "model/precision.hpp"
 #include "monitoring/console.hpp"
 #include "monitoring/summary.hpp"
+#include "recovery/resume.hpp"
+#include "storage/run_directory.hpp"
 
 namespace rubato {
+namespace {
+
+config load(const train_options& options, std::vector<std::string>* notes) {
+  auto paths = options.config_paths;
+  if (options.resume.empty()) {
+    return load_config({.paths = paths, .layers = {{.settings = options.overrides}}}, notes);
+  }
+  const auto directory = run_directory::of_existing_run(options.resume);
+  if (paths.empty()) paths.push_back(directory.file("config.toml"));
+  config c = load_config({.paths = paths, .layers = {{.settings = options.overrides}}}, notes);
+  c.run.directory = options.resume;
+  c.run.resume = "auto";
+  return c;
+}
+
+/// Says that there is nothing to do.
+int show_finished(const std::string& directory, bool as_json) {
+  std::fprintf(stderr, "note: the run in %s has finished; there is nothing to go on with\n",
+               directory.c_str());
+  if (as_json) {
+    std::ifstream in(directory + "/summary.json");
+    std::ostringstream text;
+    text << in.rdbuf();
+    std::fputs(text.str().c_str(), stdout);
+  }
+  return exit_done;
+}
+
+}  // namespace
 
 int train(const train_options& options) {
   std::vector<std::string> notes;
-  const config c = load_config(
-      {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
+  const config c = load(options, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   if (options.print_config) {
     std::fputs(to_toml(c).c_str(), stdout);
     return exit_done;
   }
+
+  const bool resumable = c.run.resume == "auto" && !c.run.directory.empty();
+  const auto before = resumable ? state_of_run(c.run.directory) : run_state::none;
+  if (before == run_state::finished) return show_finished(c.run.directory, options.json);
 
   if (has_slow_blas()) {
     std::fputs(
@@ -50,7 +86,13 @@ int train(const train_options& options) {
   const run_summary summary = run_training(c, parts);
   screen->clear();
   std::fputs((options.json ? to_json(summary) : to_text(summary)).c_str(), stdout);
-  if (summary.outcome == "interrupted") return exit_interrupted;
+  if (summary.outcome == "interrupted") {
+    if (c.checkpoint.every_versions > 0) {
+      std::fprintf(stderr, "rubato: interrupted; go on with: rubato train --resume %s\n",
+                   summary.directory.c_str());
+    }
+    return exit_interrupted;
+  }
   if (summary.outcome == "diverged") {
     std::fprintf(stderr,
                  "rubato: the run diverged: its held-out loss is no longer a number; lower "

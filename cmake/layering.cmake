@@ -11,22 +11,25 @@ cmake_minimum_required(VERSION 3.25)
 set(layers
   "config       :"
   "optim        : config"
+  "transfer     :"
   "data         : config"
   "storage      : config"
   "monitoring   : config"
   "compare      : config storage monitoring"
   "coordination : config"
+  "recovery     : config optim storage monitoring coordination"
   "messages     : config optim data monitoring coordination"
   "model        : config optim data coordination"
-  "actors       : config optim data storage monitoring coordination messages model"
+  "actors       : config optim data storage monitoring coordination recovery messages model"
   "bench        : config optim data storage monitoring coordination model actors"
-  "app          : config optim data storage monitoring compare coordination model actors bench")
+  "app          : config optim data storage monitoring compare coordination recovery model actors bench")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
 # of folders or files. Elsewhere, tests included, it is unknown.
 set(libraries
   "(torch|ATen|c10)/ : model tests/model"
   "caf/ : messages/caf.hpp"
+  "(jpeglib|jerror|png)\\.h : data/images tests/data/images"
   "Eigen/ : optim tests/optim")
 
 # The one file that may ask for CAF's version in an #if.

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -19,6 +22,11 @@ namespace {
 constexpr double same_loss = 1e-6;
 
 constexpr double worth_a_word = 1.01;  // speed-ups below are none
+
+constexpr std::size_t fewest_ordered = 3;  // values of a key; of two, any pair is in some order
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 struct named_role {
   method_role role;
@@ -71,6 +79,19 @@ std::optional<double> cost_to_reach(const cell_result& result, double loss,
   return first_crossing(curve, loss);
 }
 
+/// What a value in TOML says if it is a number.
+std::optional<double> number_of(std::string_view text) {
+  double value = 0.0;
+  const auto* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+std::string with(const std::string& label) {
+  return label.empty() ? label : fmt::format("With {}: ", label);
+}
+
 class finder {
  public:
   finder(const grid& g, const grid_outcome& outcome) : grid_(g), outcome_(outcome) {}
@@ -87,10 +108,13 @@ class finder {
   const pair_finding& pair_of(std::size_t setting, std::size_t run, std::size_t other) const;
 
   void find_run(const cell_group& of);
+  void find_communication(const seed_results& results, run_finding& f) const;
   void rank(std::size_t setting);
   void find_pair(std::size_t setting, std::size_t run, std::size_t other);
   void find_budget(std::size_t setting, std::size_t run, std::size_t other);
   void find_tuning(const cell_group& of);
+  void find_orders(const axis& varied);
+  std::optional<double> quality_of(const cell_result& result) const;
 
   void note_outcomes();
   void note_starts();
@@ -98,14 +122,14 @@ class finder {
   void note_rows();
   void note_conditions();
   void note_quotas(std::size_t setting);
+  void note_orders();
   void note(std::string text) { found_.notes.push_back(std::move(text)); }
   const std::string& name(std::size_t run) const { return grid_.spec().runs[run].name; }
   const config& config_of(std::size_t setting, std::size_t run) const {
     return grid_.settings_of(run, setting, group(setting, run).chosen, whole_budget(run));
   }
   std::string in_setting(std::size_t setting) const {
-    const auto& label = grid_.settings()[setting].label;
-    return label.empty() ? label : "With " + label + ": ";
+    return with(grid_.settings()[setting].label);
   }
 
   const grid& grid_;
@@ -141,6 +165,7 @@ void finder::find_run(const cell_group& of) {
     f.final_loss = mean(&cell_result::final_loss);
     f.last_loss = mean(&cell_result::last_loss);
     f.accuracy = mean(&cell_result::accuracy);
+    f.top5 = mean(&cell_result::top5);
     f.bits_per_byte = mean(&cell_result::bits_per_byte);
     f.seconds = mean(&cell_result::seconds);
     f.local_steps = mean(&cell_result::local_steps);
@@ -148,8 +173,30 @@ void finder::find_run(const cell_group& of) {
     f.bytes = over_seeds(results, [](const cell_result& r) { return r.bytes(); });
     f.staleness = mean(&cell_result::staleness);
     f.utilisation = mean(&cell_result::utilisation);
+    find_communication(results, f);
     found_.runs.push_back(f);
   }
+}
+
+void finder::find_communication(const seed_results& results, run_finding& f) const {
+  const auto& c = grid_.settings_of(f.run, f.setting, f.combination, f.budget);
+  const auto mean = [&](auto value) { return over_seeds(results, value); };
+  f.synchronisations = mean([&](const cell_result& r) { return synchronisations(c, r); });
+  f.cost = mean([&](const cell_result& r) { return communication_cost(c, r); });
+  f.bytes_a_worker = mean([](const cell_result& r) { return r.bytes_a_worker(); });
+  f.epochs = mean([](const cell_result& r) { return r.epochs; });
+  f.seconds_an_epoch = mean([](const cell_result& r) { return r.seconds_an_epoch(); });
+
+  std::vector<double> own, others;
+  if (f.budget == whole_budget(f.run)) {
+    const bool alone = grid_.spec().runs.size() == 1;
+    const auto reference = whole_results(alone ? 0 : f.setting, grid_.spec().baselines.front());
+    for (const auto& [a, b] : paired(results, reference)) {
+      own.push_back(a->seconds_an_epoch());
+      others.push_back(b->seconds_an_epoch());
+    }
+  }
+  f.epoch_speed_up = paired_ratio(others, own);
 }
 
 void finder::rank(std::size_t setting) {
@@ -172,12 +219,15 @@ void finder::find_pair(std::size_t setting, std::size_t run, std::size_t other) 
   f.run = run;
   f.other = other;
   f.pairs = pairs.size();
-  std::vector<double> finals, other_finals;
+  std::vector<double> finals, other_finals, accuracies, other_accuracies;
   for (const auto& [a, b] : pairs) {
     finals.push_back(a->final_loss);
     other_finals.push_back(b->final_loss);
+    accuracies.push_back(a->diverged ? not_a_number : a->accuracy);
+    other_accuracies.push_back(b->diverged ? not_a_number : b->accuracy);
   }
   f.difference = paired_difference(finals, other_finals);
+  f.accuracy_difference = paired_difference(accuracies, other_accuracies);
   if (!pairs.empty()) {
     const double worst = std::max(*std::max_element(finals.begin(), finals.end()),
                                   *std::max_element(other_finals.begin(), other_finals.end()));
@@ -243,6 +293,55 @@ void finder::find_tuning(const cell_group& of) {
     }
   }
   found_.tuning.push_back(std::move(f));
+}
+
+/// What the order is of: the accuracy, where there are classes, or else the final loss. A run that
+/// diverged is worse than any other.
+std::optional<double> finder::quality_of(const cell_result& result) const {
+  if (result.diverged) return found_.classifies() ? -infinity : infinity;
+  const double quality = found_.classifies() ? result.accuracy : result.final_loss;
+  return std::isnan(quality) ? std::nullopt : std::optional(quality);
+}
+
+void finder::find_orders(const axis& varied) {
+  std::set<double> values;
+  for (const auto& text : varied.values) {
+    const auto value = number_of(text);
+    if (!value) return;
+    values.insert(*value);
+  }
+  if (values.size() < fewest_ordered) return;
+
+  struct pairs {
+    override_list rest;
+    std::size_t run;
+    std::vector<double> x, y;
+  };
+  std::vector<pairs> all;
+  for (std::size_t setting = 0; setting < grid_.settings().size(); ++setting) {
+    for (std::size_t run = 0; run < grid_.spec().runs.size(); ++run) {
+      auto rest = grid_.varied_for(run, setting);
+      const auto own = std::find_if(rest.begin(), rest.end(),
+                                    [&](const auto& value) { return value.first == varied.key; });
+      if (own == rest.end()) continue;
+      const double x = *number_of(own->second);
+      rest.erase(own);
+      auto found = std::find_if(all.begin(), all.end(),
+                                [&](const pairs& p) { return p.run == run && p.rest == rest; });
+      if (found == all.end()) found = all.insert(found, {std::move(rest), run, {}, {}});
+      // A run that sets another varied key itself is the same in several settings.
+      if (std::find(found->x.begin(), found->x.end(), x) != found->x.end()) continue;
+      for (const auto& [seed, result] : whole_results(setting, run)) {
+        const auto y = quality_of(*result);
+        if (!y) continue;
+        found->x.push_back(x);
+        found->y.push_back(*y);
+      }
+    }
+  }
+  for (auto& [rest, run, x, y] : all) {
+    found_.orders.push_back({run, varied.key, std::move(rest), rank_correlation(x, y), x.size()});
+  }
 }
 
 // -- sentences ----------------------------------------------------------------------------------
@@ -405,6 +504,24 @@ void finder::note_quotas(std::size_t setting) {
   }
 }
 
+void finder::note_orders() {
+  const std::string_view quality = found_.classifies() ? "accuracy" : "final loss";
+  std::map<std::pair<std::string, override_list>, std::vector<std::string>> of_runs;
+  for (const auto& f : found_.orders) {
+    of_runs[{f.key, f.rest}].push_back(
+        std::isnan(f.correlation)
+            ? fmt::format("{} none", name(f.run))
+            : fmt::format("{} {:.2f} ({} cells)", name(f.run), f.correlation, f.cells));
+  }
+  for (const auto& [what, each] : of_runs) {
+    const auto& [key, rest] = what;
+    note(
+        fmt::format("{}Spearman's rank correlation of {} with the {}, over the cells of all its "
+                    "values and seeds: {}. At 1 the {} rises with it throughout, at -1 it falls.",
+                    with(describe(rest)), key, quality, fmt::join(each, ", "), quality));
+  }
+}
+
 findings finder::find() {
   const auto runs = grid_.spec().runs.size();
   for (const auto& of : outcome_.groups) {
@@ -423,8 +540,10 @@ findings finder::find() {
       }
     }
   }
+  for (const auto& varied : grid_.spec().vary) find_orders(varied);
   note_outcomes();
   note_starts();
+  note_orders();
   for (std::size_t setting = 0; setting < grid_.settings().size(); ++setting) note_quotas(setting);
   note_tuning();
   note_rows();
@@ -450,13 +569,22 @@ method_role role_of(const config& c) {
     if (c.outer.optimizer != "delayed-nesterov") return method_role::other;
     return dylu ? method_role::delayed_nesterov_dylu : method_role::delayed_nesterov;
   }
-  const auto stages = parse_stages(c.quota);
+  const auto stages = parse_stages(c);
   if (stages.front().data_parallel()) {
     return stages.size() == 1 ? method_role::data_parallel : method_role::other;
   }
   if (c.window.quorum != 0 && c.window.quorum != c.workers.count) return method_role::other;
   if (!dylu) return method_role::sync;
   return c.outer.weighting == "tokens" ? method_role::sync_dylu_tokens : method_role::sync_dylu;
+}
+
+double synchronisations(const config& c, const cell_result& result) {
+  return c.outer.mode == "sync" ? result.versions
+                                : static_cast<double>(result.applied) / result.workers;
+}
+
+double communication_cost(const config& c, const cell_result& result) {
+  return 2.0 * result.parameters * synchronisations(c, result);
 }
 
 findings find(const grid& g, const grid_outcome& outcome) {

@@ -27,6 +27,7 @@ struct run_finding {
   estimate final_loss;
   estimate last_loss;
   estimate accuracy;
+  estimate top5;  // NaN where it is not measured
   estimate bits_per_byte;
   estimate seconds;
   estimate local_steps;
@@ -34,6 +35,14 @@ struct run_finding {
   estimate bytes;
   estimate staleness;
   estimate utilisation;
+  // What a worker has to communicate, and how fast it goes through the data.
+  estimate synchronisations;
+  estimate cost;            // 2 * parameters * synchronisations, in parameters
+  estimate bytes_a_worker;  // measured, both ways
+  estimate epochs;          // NaN if runs do not record them
+  estimate seconds_an_epoch;
+  estimate epoch_speed_up;  // that of the baseline in the same setting by it, paired; where there
+                            // is one run only, of its first setting. Of budget 1 alone.
 };
 
 /// What two runs take to get down to the same loss, and how many times more it is for the other:
@@ -50,7 +59,8 @@ struct pair_finding {
   std::size_t setting = 0;
   std::size_t run = 0;
   std::size_t other = 0;
-  estimate difference;  // of the final loss, run - other
+  estimate difference;           // of the final loss, run - other
+  estimate accuracy_difference;  // the same; NaN if one of them diverged
   /// The loss to get down to: compare.target, or the worst final loss of all seeds of both, which
   /// each of their runs reaches. None if one of them diverged.
   std::optional<double> target;
@@ -87,15 +97,35 @@ struct tuning_finding {
   std::vector<std::string> at_edge;  // keys whose chosen value is the first or last that was tried
 };
 
+/// How the results of a run go with a number that is varied, all else equal.
+struct order_finding {
+  std::size_t run = 0;
+  std::string key;
+  override_list rest;        // what else is varied, and has these values here
+  double correlation = 0.0;  // Spearman's, with the accuracy or the final loss, over `cells`
+  std::size_t cells = 0;     // of all values and seeds
+};
+
 struct findings {
   std::vector<run_finding> runs;        // by setting, run and budget
   std::vector<pair_finding> pairs;      // by setting, run and other: all pairs, both ways round
   std::vector<budget_finding> budgets;  // of runs with several, against each baseline
   std::vector<tuning_finding> tuning;
-  std::vector<std::string> notes;  // sentences: what to know before believing the tables
+  std::vector<order_finding> orders;  // by key, rest and run
+  std::vector<std::string> notes;     // sentences: what to know before believing the tables
   std::string unit = "token";
   std::string evaluated_on = "held-out";
+
+  /// There are classes to be told apart, and the accuracy is what counts: not of text.
+  bool classifies() const { return unit != "token"; }
 };
+
+/// How many times every worker has exchanged parameters with the others: the versions of a
+/// synchronous run; the updates applied by the number of workers of an asynchronous one.
+double synchronisations(const config& c, const cell_result& result);
+
+/// In parameters, for each worker: all of them up and down at each synchronisation.
+double communication_cost(const config& c, const cell_result& result);
 
 findings find(const grid& g, const grid_outcome& outcome);
 

@@ -115,6 +115,7 @@ config grid::effective_config(layered_config layers, double budget) const {
   const auto steps = std::llround(static_cast<double>(whole.run.local_steps) * budget);
   own.emplace_back("run.local_steps", std::to_string(steps));
   config c = load_config(layers);
+  c.checkpoint.every_versions = 0;  // a cell that was cut off starts afresh
   // Where the CPU would choose, results would depend on it.
   if (c.inner.precision == "auto") c.inner.precision = "f32";
   return c;
@@ -153,8 +154,9 @@ grid::grid(comparison_spec spec, const override_list& overrides, std::string ver
         for (const double budget : run.budgets) {
           layered_config layers{.paths = spec_.paths, .comparison = true};
           layers.layers.push_back({.settings = overrides});
-          config_layer own{.settings = s.values, .source = where};
-          own.settings.insert(own.settings.end(), run.set.begin(), run.set.end());
+          // Under the run's own settings, which may put out of use what is varied.
+          layers.layers.push_back({.settings = s.values, .source = where + ", [compare.vary]"});
+          config_layer own{.settings = run.set, .source = where};
           own.settings.insert(own.settings.end(), tuned.begin(), tuned.end());
           layers.layers.push_back(std::move(own));
           configs_.push_back(effective_config(std::move(layers), budget));
@@ -162,6 +164,18 @@ grid::grid(comparison_spec spec, const override_list& overrides, std::string ver
       }
     }
   }
+}
+
+override_list grid::varied_for(std::size_t run, std::size_t setting) const {
+  const auto& set = spec_.runs[run].set;
+  const config& effective = settings_of(run, setting, 0, 0);
+  override_list varied;
+  for (const auto& value : settings_[setting].values) {
+    const bool is_set = std::any_of(set.begin(), set.end(),
+                                    [&](const auto& own) { return own.first == value.first; });
+    if (!is_set && in_use(*find_key(value.first), effective)) varied.push_back(value);
+  }
+  return varied;
 }
 
 std::size_t grid::index(std::size_t run, std::size_t setting, std::size_t combination,
@@ -180,7 +194,7 @@ cell grid::make_cell(std::size_t run, std::size_t setting, std::size_t combinati
                      std::size_t budget, std::uint64_t seed, bool tuning) const {
   cell made{run, setting, combination, budget, seed, tuning, {}, {}, 0.0};
   config c = settings_of(run, setting, combination, budget);
-  if (tuning) c.evaluate.half = "a";
+  if (tuning) c.evaluate.half = std::string("a");
   made.work = work_of(c);
   c.run.seed = static_cast<std::int64_t>(seed);
   c.run.name = std::string("cell");
@@ -225,7 +239,7 @@ std::size_t grid::size() const {
 
 std::string method_text(const grid& g, const cell& c) {
   const auto& run = g.spec().runs[c.run];
-  const auto& label = g.settings()[c.setting].label;
+  const std::string label = describe(g.varied_for(c.run, c.setting));
   std::string text = run.name;
   if (!label.empty()) text += ", " + label;
   if (run.budgets[c.budget] != 1.0) text += fmt::format(", budget {:g}", run.budgets[c.budget]);

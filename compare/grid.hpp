@@ -48,6 +48,9 @@ class grid {
 
   const comparison_spec& spec() const { return spec_; }
   const std::vector<setting>& settings() const { return settings_; }
+  /// What of the setting is the run's too: without the keys that it sets itself, or puts out
+  /// of use.
+  override_list varied_for(std::size_t run, std::size_t setting) const;
   /// What the run tries for its hyper-parameters; one empty entry if nothing.
   const std::vector<override_list>& combinations(std::size_t run) const {
     return combinations_[run];

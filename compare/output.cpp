@@ -33,30 +33,40 @@ std::string line(const std::vector<std::string>& fields) {
 
 const std::vector<std::string>& result_columns() {
   static const std::vector<std::string> columns = {
-      "outcome",         "final_loss",    "last_loss",    "accuracy",
-      "bits_per_byte",   "local_steps",   "tokens",       "virtual_seconds",
-      "bytes_down",      "bytes_up",      "staleness",    "utilisation",
-      "updates_applied", "updates_stale", "wall_seconds", "params_sha256"};
+      "outcome",      "final_loss",      "last_loss",        "accuracy",
+      "top5",         "bits_per_byte",   "local_steps",      "tokens",
+      "epochs",       "virtual_seconds", "bytes_down",       "bytes_up",
+      "workers",      "parameters",      "synchronisations", "communication_cost",
+      "staleness",    "utilisation",     "updates_applied",  "updates_stale",
+      "wall_seconds", "params_sha256"};
   return columns;
 }
 
-std::vector<std::string> result_fields(const settled_cell& c) {
+std::vector<std::string> result_fields(const grid& g, const settled_cell& c) {
   if (!c.result) {
     std::vector<std::string> fields(result_columns().size());
     fields.front() = field(c.failure.empty() ? "missing" : "failed: " + c.failure);
     return fields;
   }
   const auto& r = *c.result;
+  const auto& settings =
+      g.settings_of(c.what.run, c.what.setting, c.what.combination, c.what.budget);
   return {r.diverged ? "diverged" : "finished",
           field(r.final_loss),
           field(r.last_loss),
           field(r.accuracy),
+          field(r.top5),
           field(r.bits_per_byte),
           field(r.local_steps),
           field(r.tokens),
+          field(r.epochs),
           field(r.seconds),
           field(r.bytes_down),
           field(r.bytes_up),
+          field(r.workers),
+          field(r.parameters),
+          field(synchronisations(settings, r)),
+          field(communication_cost(settings, r)),
           field(r.staleness),
           field(r.utilisation),
           fmt::format("{}", r.applied),
@@ -93,6 +103,7 @@ class json_maker {
   json pairs() const;
   json budgets() const;
   json tuning() const;
+  json orders() const;
 
  private:
   const std::string& name(std::size_t run) const { return grid_.spec().runs[run].name; }
@@ -134,9 +145,11 @@ json json_maker::cell_json(const settled_cell& c) const {
   value["final_loss"] = r.final_loss;
   value["last_loss"] = r.last_loss;
   value["accuracy"] = r.accuracy;
+  value["top5"] = r.top5;
   value["bits_per_byte"] = r.bits_per_byte;
   value["local_steps"] = r.local_steps;
   value["tokens"] = r.tokens;
+  value["epochs"] = r.epochs;
   value["virtual_seconds"] = r.seconds;
   value["bytes"] = r.bytes();
   value["params_sha256"] = r.params_sha256;
@@ -155,9 +168,15 @@ json json_maker::cells(const grid_outcome& outcome) const {
 json json_maker::results() const {
   json list = json::array();
   for (const auto& f : found_.runs) {
+    cell what;
+    what.run = f.run;
+    what.setting = f.setting;
+    what.budget = f.budget;
     list.push_back({{"setting", f.setting},
                     {"run", name(f.run)},
                     {"budget", grid_.spec().runs[f.run].budgets[f.budget]},
+                    {"label", method_text(grid_, what)},
+                    {"varied", as_json(grid_.varied_for(f.run, f.setting))},
                     {"hyper_parameters", as_json(grid_.combinations(f.run)[f.combination])},
                     {"rank", f.rank == 0 ? json(nullptr) : json(f.rank)},
                     {"diverged", f.diverged},
@@ -165,13 +184,20 @@ json json_maker::results() const {
                     {"final_loss", as_json(f.final_loss)},
                     {"last_loss", as_json(f.last_loss)},
                     {"accuracy", as_json(f.accuracy)},
+                    {"top5", as_json(f.top5)},
                     {"bits_per_byte", as_json(f.bits_per_byte)},
                     {"virtual_seconds", as_json(f.seconds)},
                     {"local_steps", as_json(f.local_steps)},
                     {"tokens", as_json(f.tokens)},
                     {"bytes", as_json(f.bytes)},
                     {"staleness", as_json(f.staleness)},
-                    {"utilisation", as_json(f.utilisation)}});
+                    {"utilisation", as_json(f.utilisation)},
+                    {"synchronisations", as_json(f.synchronisations)},
+                    {"communication_cost", as_json(f.cost)},
+                    {"bytes_a_worker", as_json(f.bytes_a_worker)},
+                    {"epochs", as_json(f.epochs)},
+                    {"seconds_an_epoch", as_json(f.seconds_an_epoch)},
+                    {"epoch_speed_up", as_json(f.epoch_speed_up)}});
   }
   return list;
 }
@@ -183,6 +209,7 @@ json json_maker::pairs() const {
                     {"run", name(f.run)},
                     {"other", name(f.other)},
                     {"difference", as_json(f.difference)},
+                    {"accuracy_difference", as_json(f.accuracy_difference)},
                     {"target", f.target ? json(*f.target) : json(nullptr)},
                     {"pairs", f.pairs},
                     {"reached", f.reached},
@@ -224,6 +251,19 @@ json json_maker::tuning() const {
   return list;
 }
 
+json json_maker::orders() const {
+  json list = json::array();
+  for (const auto& f : found_.orders) {
+    list.push_back({{"run", name(f.run)},
+                    {"key", f.key},
+                    {"varied", as_json(f.rest)},
+                    {"with", found_.classifies() ? "accuracy" : "final_loss"},
+                    {"rank_correlation", f.correlation},
+                    {"cells", f.cells}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string to_csv(const grid& g, const grid_outcome& outcome) {
@@ -243,7 +283,7 @@ std::string to_csv(const grid& g, const grid_outcome& outcome) {
     fields.push_back(field(describe(g.combinations(c.what.run)[c.what.combination])));
     fields.push_back(field(run.budgets[c.what.budget]));
     fields.push_back(fmt::format("{}", c.what.seed));
-    for (auto& f : result_fields(c)) fields.push_back(std::move(f));
+    for (auto& f : result_fields(g, c)) fields.push_back(std::move(f));
     fields.push_back("cells/" + c.what.name);
     text += line(fields);
   };
@@ -278,6 +318,7 @@ std::string to_json(const grid& g, const grid_outcome& outcome, const findings& 
                       {"pairs", make.pairs()},
                       {"budgets", make.budgets()},
                       {"tuning", make.tuning()},
+                      {"orders", make.orders()},
                       {"cells", make.cells(outcome)},
                       {"notes", f.notes},
                       {"tables", std::move(table_list)}};

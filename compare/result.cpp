@@ -22,6 +22,12 @@ double number_or(const json& value, double otherwise) {
   return value.is_number() ? value.get<double>() : otherwise;
 }
 
+/// NaN if there is no such number, or no object at all.
+double number_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? not_a_number : number_or(*found, not_a_number);
+}
+
 /// Calls `take` with each line of a .jsonl file.
 template <class Take>
 void for_each_line(const std::string& path, Take take) {
@@ -39,6 +45,10 @@ void read_summary(const json& summary, cell_result& out) {
   out.seconds = summary.at("clock_seconds");
   out.bytes_down = summary.at("bytes").at("down");
   out.bytes_up = summary.at("bytes").at("up");
+  out.workers = summary.at("workers");
+  out.parameters = summary.at("parameters");
+  out.versions = summary.at("server_version");
+  out.epochs = number_at(summary, "epochs");
   out.staleness = number_or(summary.at("staleness").at("mean"), not_a_number);
   out.utilisation = number_or(summary.at("utilisation"), not_a_number);
   out.applied = summary.at("updates").at("applied");
@@ -46,9 +56,9 @@ void read_summary(const json& summary, cell_result& out) {
   out.wall_seconds = summary.at("wall_seconds");
   out.params_sha256 = summary.at("params_sha256");
   const json& last = summary.at("final");
-  out.accuracy = last.is_object() ? number_or(last.at("accuracy"), not_a_number) : not_a_number;
-  out.bits_per_byte =
-      last.is_object() ? number_or(last.at("bits_per_byte"), not_a_number) : not_a_number;
+  out.accuracy = number_at(last, "accuracy");
+  out.top5 = number_at(last, "top5");
+  out.bits_per_byte = number_at(last, "bits_per_byte");
 }
 
 /// When parameters went out and pseudo-gradients came in, in order of time.

@@ -28,6 +28,19 @@ estimate paired(const std::vector<double>& a, const std::vector<double>& b, Oper
   return estimate_of(values);
 }
 
+/// From 1; equal values have the mean of the ranks that they take up.
+std::vector<double> ranks_of(const std::vector<double>& values) {
+  std::vector<double> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<double> ranks;
+  for (const double value : values) {
+    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), value);
+    ranks.push_back(0.5 *
+                    static_cast<double>((first - sorted.begin()) + (last - sorted.begin()) + 1));
+  }
+  return ranks;
+}
+
 }  // namespace
 
 bool estimate::differs_from(double value) const {
@@ -54,6 +67,19 @@ estimate paired_difference(const std::vector<double>& a, const std::vector<doubl
 
 estimate paired_ratio(const std::vector<double>& a, const std::vector<double>& b) {
   return paired(a, b, std::divides<>());
+}
+
+double rank_correlation(const std::vector<double>& x, const std::vector<double>& y) {
+  if (x.size() != y.size()) throw std::invalid_argument("paired values must be as many");
+  const auto a = ranks_of(x), b = ranks_of(y);
+  const double middle = 0.5 * (static_cast<double>(x.size()) + 1.0);
+  double products = 0.0, squares_a = 0.0, squares_b = 0.0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    products += (a[i] - middle) * (b[i] - middle);
+    squares_a += (a[i] - middle) * (a[i] - middle);
+    squares_b += (b[i] - middle) * (b[i] - middle);
+  }
+  return products / std::sqrt(squares_a * squares_b);  // 0 / 0 if all are equal
 }
 
 std::optional<double> first_crossing(const std::vector<point>& curve, double level) {

@@ -1,6 +1,6 @@
 // The arithmetic of a comparison, on plain numbers: means with their spread, differences and ratios
-// over paired seeds, and where a curve first gets down to a loss. Not here: which numbers are
-// compared (findings.hpp).
+// over paired seeds, rank correlation, and where a curve first gets down to a loss. Not here: which
+// numbers are compared (findings.hpp).
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,12 @@ estimate estimate_of(const std::vector<double>& values);
 /// length. Pairing takes out what a seed does to both.
 estimate paired_difference(const std::vector<double>& a, const std::vector<double>& b);
 estimate paired_ratio(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Spearman's rank correlation of the pairs (x[i], y[i]), -1 to 1: Pearson's of their ranks, where
+/// equal values share the mean of theirs. NaN if all x or all y are equal. Infinite values are
+/// ranked like others, NaN is not allowed. Throws std::invalid_argument for lists of different
+/// length.
+double rank_correlation(const std::vector<double>& x, const std::vector<double>& y);
 
 struct point {
   double x = 0.0;

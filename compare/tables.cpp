@@ -12,6 +12,7 @@ namespace rubato {
 namespace {
 
 constexpr std::size_t text_columns = 78;
+constexpr std::size_t table_columns = 100;
 
 /// "1.1523 ± 0.0012"; without a spread the mean alone.
 std::string with_error(const estimate& e, int decimals) {
@@ -21,9 +22,12 @@ std::string with_error(const estimate& e, int decimals) {
   return text;
 }
 
+std::string mean_ratio_text(const estimate& e) {
+  return std::isfinite(e.mean) ? fmt::format("{:.2f}x", e.mean) : "-";
+}
+
 std::string ratio_text(const estimate& e) {
-  if (e.count == 0) return "-";
-  std::string text = fmt::format("{:.2f}x", e.mean);
+  std::string text = mean_ratio_text(e);
   if (std::isfinite(e.error)) text += fmt::format(" ± {:.2f}", e.error);
   return text;
 }
@@ -36,7 +40,20 @@ std::string signed_with_error(const estimate& e) {
 }
 
 std::string percent(const estimate& e) {
-  return e.count == 0 ? "-" : fmt::format("{:.1f}%", 100.0 * e.mean);
+  return std::isfinite(e.mean) ? fmt::format("{:.1f}%", 100.0 * e.mean) : "-";
+}
+
+/// "71.3 ± 0.4%".
+std::string percent_with_error(const estimate& e) {
+  if (!std::isfinite(e.error)) return percent(e);
+  return fmt::format("{:.1f} ± {:.1f}%", 100.0 * e.mean, 100.0 * e.error);
+}
+
+/// "+1.2 ± 0.4%", a difference of percentages.
+std::string signed_percent(const estimate& e) {
+  const std::string text = percent_with_error(e);
+  if (text.rfind("-0.0", 0) == 0) return text.substr(1);  // less than what is shown
+  return (e.mean > 0.0 ? "+" : "") + text;
 }
 
 std::string loss_text(const run_finding& f, const estimate& loss) {
@@ -48,11 +65,24 @@ std::string loss_text(const run_finding& f, const estimate& loss) {
 }
 
 std::string seconds_text(const estimate& e) {
-  return e.count == 0 ? "-" : human_duration(e.mean);
+  return std::isfinite(e.mean) ? human_duration(e.mean) : "-";
+}
+
+std::string bytes_text(double bytes) {
+  return std::isfinite(bytes) ? human_bytes(static_cast<std::uint64_t>(bytes)) : "-";
+}
+
+std::string count_text(const estimate& e) {
+  return std::isfinite(e.mean) ? human_count(e.mean) : "-";
 }
 
 std::string titled(const std::string& what, const setting& s) {
   return s.label.empty() ? what : what + ", with " + s.label;
+}
+
+/// "H", or what follows the dot: "count" of "workers.count".
+std::string short_key(const std::string& key) {
+  return key == "quota.local_steps" ? "H" : key.substr(key.find('.') + 1);
 }
 
 std::string budget_text(double budget) {
@@ -67,6 +97,7 @@ class table_maker {
  private:
   table results(std::size_t setting) const;
   table against(std::size_t setting, std::size_t baseline) const;
+  table communication() const;
   table budgets() const;
   table tuning() const;
   const std::string& name(std::size_t run) const { return grid_.spec().runs[run].name; }
@@ -80,24 +111,30 @@ class table_maker {
 };
 
 table table_maker::results(std::size_t setting) const {
-  const bool of_text = found_.unit == "token";
   const auto& runs = grid_.spec().runs;
+  const auto some = [&](auto holds) {
+    return std::any_of(found_.runs.begin(), found_.runs.end(), holds);
+  };
+  const bool top5 = some([](const run_finding& f) { return std::isfinite(f.top5.mean); });
+  const bool stale = some([](const run_finding& f) { return f.staleness.mean > 0.0; });
   const bool several_budgets = std::any_of(
       runs.begin(), runs.end(), [](const compared_run& run) { return run.budgets.size() > 1; });
   table t;
   t.title = titled("Results", grid_.settings()[setting]);
   t.note = fmt::format(
       "Final loss: the mean of the last {} evaluations on {}, in nats per {}; last: the last one "
-      "alone. Mean ± standard error over {} seed{}.",
+      "alone. Time is virtual. Mean ± standard error over {} seed{}.",
       evaluations_averaged, data_name(), found_.unit, grid_.spec().seeds.size(),
       grid_.spec().seeds.size() == 1 ? "" : "s");
   t.columns = {"run"};
   if (several_budgets) t.columns.push_back("budget");
   for (const char* column : {"rank", "final loss", "last"}) t.columns.emplace_back(column);
-  t.columns.emplace_back(of_text ? "bits/byte" : "accuracy");
-  for (const char* column : {"virtual time", "steps"}) t.columns.emplace_back(column);
+  t.columns.emplace_back(found_.classifies() ? "accuracy" : "bits/byte");
+  if (top5) t.columns.emplace_back("top-5");
+  for (const char* column : {"time", "steps"}) t.columns.emplace_back(column);
   t.columns.push_back(found_.unit + "s");
-  for (const char* column : {"traffic", "staleness", "busy"}) t.columns.emplace_back(column);
+  if (stale) t.columns.emplace_back("staleness");
+  t.columns.emplace_back("busy");
 
   for (const auto& f : found_.runs) {
     if (f.setting != setting) continue;
@@ -107,14 +144,14 @@ table table_maker::results(std::size_t setting) const {
     row.push_back(loss_text(f, f.final_loss));
     row.push_back(f.diverged == 0 && f.last_loss.count > 0 ? human_number(f.last_loss.mean, 4)
                                                            : "-");
-    row.push_back(f.final_loss.count == 0 ? "-"
-                  : of_text               ? human_number(f.bits_per_byte.mean, 4)
-                                          : percent(f.accuracy));
+    row.push_back(found_.classifies()       ? percent_with_error(f.accuracy)
+                  : f.final_loss.count == 0 ? "-"
+                                            : human_number(f.bits_per_byte.mean, 4));
+    if (top5) row.push_back(percent(f.top5));
     row.push_back(seconds_text(f.seconds));
-    row.push_back(human_count(f.local_steps.mean));
-    row.push_back(human_count(f.tokens.mean));
-    row.push_back(f.bytes.count == 0 ? "-" : human_bytes(static_cast<std::uint64_t>(f.bytes.mean)));
-    row.push_back(f.staleness.count == 0 ? "-" : human_number(f.staleness.mean, 2));
+    row.push_back(count_text(f.local_steps));
+    row.push_back(count_text(f.tokens));
+    if (stale) row.push_back(f.staleness.count == 0 ? "-" : human_number(f.staleness.mean, 2));
     row.push_back(percent(f.utilisation));
     t.rows.push_back(std::move(row));
   }
@@ -125,17 +162,22 @@ table table_maker::against(std::size_t setting, std::size_t baseline) const {
   table t;
   t.title = titled("Against " + name(baseline), grid_.settings()[setting]);
   t.note = fmt::format(
-      "Difference: of the final loss, paired by seed; below 0 the run is better. Then what it "
+      "Difference: of the final loss, paired by seed; below 0 the run is better{}. Then what it "
       "takes to get down to the same loss ({}) for the first time: virtual time, and how many "
-      "times as much the baseline takes of time, local steps, {}s and bytes; above 1 the run is "
-      "better. Between evaluations the loss is interpolated.",
+      "times as much the baseline takes of time, of local steps (and so of {}s) and of bytes; "
+      "above 1 the run is better. Between evaluations the loss is interpolated.",
+      found_.classifies() ? ". Accuracy: the same of it; above 0 the run is better" : "",
       grid_.spec().target ? "compare.target" : "the worst final loss of any seed of the two",
       found_.unit);
-  t.columns = {"run",      "difference", "same loss",       "virtual time",
-               "speed-up", "steps",      found_.unit + "s", "bytes"};
+  t.columns = {"run", "difference"};
+  if (found_.classifies()) t.columns.emplace_back("accuracy");
+  for (const char* column : {"at loss", "time", "speed-up", "steps", "bytes"}) {
+    t.columns.emplace_back(column);
+  }
   for (const auto& f : found_.pairs) {
     if (f.setting != setting || f.other != baseline) continue;
     std::vector<std::string> row = {name(f.run), signed_with_error(f.difference)};
+    if (found_.classifies()) row.push_back(signed_percent(f.accuracy_difference));
     row.push_back(f.target ? human_number(*f.target, 4) : "-");
     row.push_back(seconds_text(f.seconds.run));
     std::string speed_up = ratio_text(f.seconds.ratio);
@@ -143,10 +185,58 @@ table table_maker::against(std::size_t setting, std::size_t baseline) const {
       speed_up += fmt::format(" ({} of {} seeds)", f.reached, f.pairs);
     }
     row.push_back(std::move(speed_up));
-    row.push_back(ratio_text(f.local_steps.ratio));
-    row.push_back(ratio_text(f.tokens.ratio));
+    row.push_back(mean_ratio_text(f.local_steps.ratio));
     row.push_back(ratio_text(f.bytes.ratio));
     t.rows.push_back(std::move(row));
+  }
+  return t;
+}
+
+table table_maker::communication() const {
+  const auto& spec = grid_.spec();
+  table t;
+  t.title = "Communication";
+  t.columns = {"run"};
+  for (const auto& varied : spec.vary) {
+    t.columns.push_back(short_key(varied.key));
+    t.note += fmt::format("{}: {}. ", t.columns.back(), varied.key);
+  }
+  for (const char* column :
+       {"syncs", "cost", "in bytes", "measured", "epochs", "an epoch", "speed-up"}) {
+    t.columns.emplace_back(column);
+  }
+  t.note += fmt::format(
+      "Syncs: how often every worker exchanges its parameters; the versions of a synchronous run, "
+      "and of an asynchronous one the updates applied by the number of workers. Cost: 2 x "
+      "parameters x syncs, in parameters and in bytes. Measured: what went to and from a worker. "
+      "Epochs: {}s trained on by the size of the training data. An epoch's time is virtual; "
+      "speed-up: that of {} by it.",
+      found_.unit,
+      spec.runs.size() > 1 ? name(spec.baselines.front()) + " in the same setting"
+                           : std::string("the first row"));
+  // The settings of a run stand together. One that sets what is varied itself is the same in
+  // several of them.
+  for (std::size_t run = 0; run < spec.runs.size(); ++run) {
+    std::vector<override_list> shown;
+    for (const auto& f : found_.runs) {
+      if (f.run != run || f.budget != spec.runs[run].whole_budget()) continue;
+      const auto varied = grid_.varied_for(run, f.setting);
+      if (std::find(shown.begin(), shown.end(), varied) != shown.end()) continue;
+      shown.push_back(varied);
+      std::vector<std::string> row = {name(run)};
+      for (const auto& value : grid_.settings()[f.setting].values) {
+        const bool own = std::find(varied.begin(), varied.end(), value) == varied.end();
+        row.push_back(own ? "-" : value.second);
+      }
+      row.push_back(count_text(f.synchronisations));
+      row.push_back(count_text(f.cost));
+      row.push_back(bytes_text(f.cost.mean * sizeof(float)));
+      row.push_back(bytes_text(f.bytes_a_worker.mean));
+      row.push_back(std::isfinite(f.epochs.mean) ? fmt::format("{:.3g}", f.epochs.mean) : "-");
+      row.push_back(seconds_text(f.seconds_an_epoch));
+      row.push_back(mean_ratio_text(f.epoch_speed_up));
+      t.rows.push_back(std::move(row));
+    }
   }
   return t;
 }
@@ -198,6 +288,7 @@ std::vector<table> table_maker::make() const {
     if (grid_.spec().runs.size() < 2) continue;
     for (const auto baseline : grid_.spec().baselines) all.push_back(against(setting, baseline));
   }
+  all.push_back(communication());
   if (!found_.budgets.empty()) all.push_back(budgets());
   if (!found_.tuning.empty()) all.push_back(tuning());
   return all;
@@ -267,19 +358,32 @@ std::string aligned(const table& t) {
   for (std::size_t i = 0; i < widths.size(); ++i) {
     if (widths[i] > 0) widths[i] = std::max(widths[i], width_of(t.columns[i]));
   }
-  const auto line = [&](const std::vector<std::string>& cells) {
+  const auto line = [&](const std::vector<std::string>& cells, std::size_t begin, std::size_t end) {
     std::string text;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (widths[i] == 0) continue;
+    const auto add = [&](std::size_t i) {
+      if (widths[i] == 0) return;
       const std::string padding(widths[i] - width_of(cells[i]), ' ');
       // The first column is a name, the others are numbers for the most part.
       text += "  " + (i == 0 ? cells[i] + padding : padding + cells[i]);
-    }
+    };
+    add(0);
+    for (std::size_t i = begin; i < end; ++i) add(i);
     text.erase(text.find_last_not_of(' ') + 1);
     return text + '\n';
   };
-  std::string text = t.title + '\n' + line(t.columns);
-  for (const auto& row : t.rows) text += line(row);
+  std::string text = t.title + '\n';
+  std::size_t begin = 1;
+  do {
+    std::size_t end = begin;
+    std::size_t width = 2 + widths[0];
+    while (end < widths.size() && (end == begin || width + 2 + widths[end] <= table_columns)) {
+      width += widths[end] == 0 ? 0 : 2 + widths[end];
+      ++end;
+    }
+    text += line(t.columns, begin, end);
+    for (const auto& row : t.rows) text += line(row, begin, end);
+    begin = end;
+  } while (begin < widths.size());
   return text;
 }
 

@@ -17,8 +17,8 @@ struct table {
   std::vector<std::vector<std::string>> rows;
 };
 
-/// The results and the comparison with each baseline, for each setting; what smaller or larger
-/// budgets do; how hyper-parameters were chosen.
+/// The results and the comparison with each baseline, for each setting; what all of it takes of
+/// communication; what smaller or larger budgets do; how hyper-parameters were chosen.
 std::vector<table> tables_of(const grid& g, const findings& f);
 
 /// What each run sets, and what is tuned.
@@ -27,7 +27,8 @@ table runs_of(const grid& g);
 /// The sentences of a comparison, for where only tables are shown.
 table as_table(const std::vector<std::string>& notes);
 
-/// For a terminal, in aligned columns. A note that several tables have is shown below the first.
+/// For a terminal, in aligned columns. A table that is too wide for 100 goes on below, with its
+/// first column once more. A note that several tables have is shown below the first.
 std::string to_text(const std::vector<table>& tables);
 /// One sentence a paragraph, in lines of at most 80 columns but for long names.
 std::string to_text(const std::vector<std::string>& notes);

@@ -17,6 +17,7 @@ struct config {
     std::int64_t threads = 0;         // lanes; 0: one for each core
     std::int64_t local_steps = 4000;  // the budget, summed over workers
     std::string init;                 // a .safetensors file with parameters to start from
+    std::string resume = "no";        // no | auto: go on with an unfinished run in the directory
   } run;
 
   struct clock_section {
@@ -24,29 +25,42 @@ struct config {
   } clock;
 
   struct model_section {
-    std::string kind = "transformer";  // transformer | mlp
+    std::string kind = "transformer";  // transformer | mlp | resnet
     std::int64_t layers = 4;
     std::int64_t width = 128;  // of the hidden state or layer
     std::int64_t heads = 4;
     std::int64_t head_size = 0;     // 0: width / heads
     std::int64_t feed_forward = 0;  // 0: 4 * width
     std::int64_t sequence_length = 128;
+    std::int64_t depth = 18;                   // layers of a resnet
+    std::int64_t channels = 0;                 // of its first stage; 0: 16 or 64, by depth
+    std::string stem = "cifar";                // cifar | imagenet
+    std::string norm = "batch";                // batch | group
+    std::int64_t groups = 32;                  // at most; of channels
+    std::string norm_statistics = "averaged";  // averaged | local: BatchNorm's running ones
   } model;
 
   struct data_section {
-    std::string kind = "text";  // text | gaussian-mixtures
-    // One entry a shard; each a list of files, folders or globs.
+    // text | gaussian-mixtures | synthetic-images | cifar10 | cifar100 | image-folder
+    std::string kind = "text";
+    // Of text one entry a shard; each a list of files, folders or globs.
     std::vector<std::vector<std::string>> paths;
     std::string tokenizer = "bytes";
     std::int64_t batch_size = 16;
-    double held_out = 0.05;  // share of the text, in whole files
+    double held_out = 0.05;  // share of the text, in whole files, or of a folder of images
     bool deduplicate = true;
     std::int64_t dimension = 512;  // of a point of the mixture, ...
-    std::int64_t clusters = 32;    // ... which has so many Gaussians ...
+    std::int64_t clusters = 32;    // ... which has so many Gaussians, or patterns of images ...
     std::int64_t classes = 4;      // ... in equal blocks of a class each
     double noise = 0.5;            // standard deviation around a cluster's centre
-    std::int64_t points = 128000;  // to train on, in all shards together
+    std::int64_t points = 128000;  // or images to train on, in all shards together
+    std::int64_t image_size = 32;  // pixels in height and width
+    bool augment = true;           // random crops and flips of training images
     std::int64_t shards = 4;
+    std::string split = "iid";                // iid | dirichlet: of images over the shards
+    double concentration = 0.5;               // of that distribution
+    std::string bad_files = "refuse";         // refuse | skip
+    std::int64_t loader_threads = 0;          // that make batches; 0: as many as are worth while
     std::string shard_weights = "size";       // size | equal
     std::string shard_sampling = "balanced";  // balanced (Eq 2) | least-visited | fixed
     std::int64_t prefetch = 8;                // batches ready for each running round
@@ -63,7 +77,7 @@ struct config {
   } workers;
 
   struct inner_section {
-    std::string optimizer = "adamw";  // sgd | momentum | nesterov | adamw
+    std::string optimizer = "adamw";  // sgd | momentum | nesterov | lars | adamw
     double lr = 1e-3;
     double final_lr = 1e-4;
     std::int64_t warmup_steps = 100;
@@ -71,12 +85,19 @@ struct config {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
+    double trust = 1e-3;  // of LARS
     double weight_decay = 0.1;
-    double clip = 1.0;                // 0: off
-    std::string schedule = "cosine";  // cosine | notebook
-    std::string state = "keep";       // keep | zero | average: from round to round
-    double local_scale = 1.0;         // on the rate of rounds after a data-parallel stage
-    std::string precision = "auto";   // auto | f32 | bf16
+    std::string weight_decay_on = "all";  // all | matrices
+    double clip = 1.0;                    // 0: off
+    std::string schedule = "cosine";      // cosine | step | notebook
+    // Shares of a schedule after which the rate falls by decay_factor; epochs 30, 60 and 80 of 90.
+    std::vector<double> milestones = {30.0 / 90.0, 60.0 / 90.0, 80.0 / 90.0};
+    double decay_factor = 0.1;
+    std::string state = "keep";  // keep | zero | average: from round to round
+    double label_smoothing = 0.0;
+    double local_scale = 1.0;        // on the rate of rounds after a data-parallel stage
+    std::string precision = "auto";  // auto | f32 | bf16
+    double proximal = 0.0;           // rho of FedAsync's proximal term; 0: off
   } inner;
 
   struct outer_section {
@@ -95,6 +116,8 @@ struct config {
     double weight_decay = 0.0;
     std::string weighting = "uniform";  // uniform | tokens
     std::string handover = "maintain";  // maintain | zero: after a data-parallel stage
+    std::int64_t group_size = 1;        // workers that average among themselves ...
+    std::int64_t group_rounds = 1;      // ... between global steps, which end so many rounds
   } outer;
 
   struct staleness_section {
@@ -135,6 +158,15 @@ struct config {
     std::string on = "held-out";  // held-out | training: points of the mixture
     bool baselines = true;        // print the n-gram models beside the loss
   } evaluate;
+
+  struct record_section {
+    bool pairwise_cosines = false;  // between each update and the latest of all other workers
+  } record;
+
+  struct checkpoint_section {
+    std::int64_t every_versions = 100;  // 0: none
+    std::int64_t keep = 2;
+  } checkpoint;
 
   // -- what several keys together mean ------------------------------------------------------------
 

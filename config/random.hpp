@@ -19,6 +19,8 @@ enum class random_stream : std::uint64_t {
   dropout = 7,
   synthetic_data = 8,
   test = 9,
+  image_augmentation = 10,
+  data_split = 11,
 };
 
 /// A stream of uniformly distributed numbers (SplitMix64 over a keyed counter; same values on

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -27,15 +28,36 @@ verdict check_run_name(const config& c) {
                                    to_text(c.run.name))};
 }
 
+std::vector<std::string_view> data_kinds_for(std::string_view model_kind) {
+  if (model_kind == "transformer") return {"text"};
+  if (model_kind == "mlp") return {"gaussian-mixtures"};
+  return {"synthetic-images", "cifar10", "cifar100", "image-folder"};
+}
+
+verdict check_resnet(const config& c) {
+  const auto depth = c.model.depth;
+  const bool four_stages = depth == 18 || depth == 34 || depth == 101;  // 50 and 152 are 6n + 2
+  if (four_stages || depth % 6 == 2) return {};
+  const auto below = (depth - 2) / 6 * 6 + 2;
+  return contradiction{{"model.depth"},
+                       fmt::format("model.depth = {} is not the depth of a resnet; it must be 18, "
+                                   "34, 50, 101, 152 or another 6n + 2, such as {} or {}",
+                                   depth, below, below + 6)};
+}
+
 verdict check_model(const config& c) {
-  const bool text = c.data.kind == "text";
-  if (text != (c.model.kind == "transformer")) {
+  const auto kinds = data_kinds_for(c.model.kind);
+  if (std::find(kinds.begin(), kinds.end(), c.data.kind) == kinds.end()) {
     return contradiction{
         {"model.kind", "data.kind"},
         fmt::format("model.kind = \"{}\" cannot learn from data.kind = \"{}\"; it takes \"{}\"",
-                    c.model.kind, c.data.kind, text ? "gaussian-mixtures" : "text")};
+                    c.model.kind, c.data.kind, fmt::join(kinds, "\" or \""))};
   }
-  if (!text || c.model.head_size != 0 || c.model.width % c.model.heads == 0) return {};
+  if (c.model.kind == "resnet") return check_resnet(c);
+  if (c.model.kind != "transformer" || c.model.head_size != 0 ||
+      c.model.width % c.model.heads == 0) {
+    return {};
+  }
   return contradiction{
       {"model.width", "model.heads"},
       fmt::format("model.width = {} is not a multiple of model.heads = {}; change one of them or "
@@ -44,7 +66,7 @@ verdict check_model(const config& c) {
 }
 
 verdict check_mixtures(const config& c) {
-  if (c.data.kind != "gaussian-mixtures") return {};
+  if (c.data.kind != "gaussian-mixtures" && c.data.kind != "synthetic-images") return {};
   if (c.data.clusters % c.data.classes != 0) {
     return contradiction{{"data.clusters", "data.classes"},
                          fmt::format("data.clusters = {} is not a multiple of data.classes = {}",
@@ -67,6 +89,11 @@ verdict check_data(const config& c) {
     return contradiction{{"data.paths"},
                          "data.paths = [] must name at least one shard, as in data.paths = "
                          "[\"texts/*.txt\"]"};
+  }
+  if (c.data.paths.empty() && in_use(*find_key("data.paths"), c)) {
+    return contradiction{{"data.paths"},
+                         "data.paths = [] must name the folder of the images, as in data.paths = "
+                         "[\"pictures\"]"};
   }
   const auto shards = text ? static_cast<std::int64_t>(c.data.paths.size()) : c.data.shards;
   if (c.data.shard_sampling == "fixed" && c.workers.count < shards) {
@@ -112,7 +139,7 @@ verdict check_events(const config& c) {
 
 verdict check_stages(const config& c) {
   try {
-    for (const auto& stage : parse_stages(c.quota)) {
+    for (const auto& stage : parse_stages(c)) {
       if (!stage.data_parallel()) continue;
       if (c.outer.mode != "sync") {
         return contradiction{{"quota.stages", "outer.mode"},
@@ -133,6 +160,36 @@ verdict check_stages(const config& c) {
   return contradiction{{"inner.state", "outer.mode"},
                        "inner.state = \"average\" takes the mean of all workers, so it needs "
                        "outer.mode = \"sync\""};
+}
+
+verdict check_groups(const config& c) {
+  if (c.workers.count % c.outer.group_size != 0) {
+    return contradiction{
+        {"outer.group_size", "workers.count"},
+        fmt::format("outer.group_size = {} does not divide workers.count = {} into whole groups",
+                    c.outer.group_size, c.workers.count)};
+  }
+  if (c.outer.group_rounds == 1) return {};
+  const auto refuse = [&](std::string_view key, std::string_view reason) {
+    return contradiction{{"outer.group_rounds", key},
+                         fmt::format("outer.group_rounds = {} lets groups average among "
+                                     "themselves, {}",
+                                     c.outer.group_rounds, reason)};
+  };
+  if (c.window.quorum > 0) {
+    return refuse("window.quorum", "which waits for all of them, so window.quorum must be 0");
+  }
+  if (c.inner.state == "average") {
+    return refuse("inner.state",
+                  "but inner.state = \"average\" is a mean of all workers; use \"keep\" or "
+                  "\"zero\"");
+  }
+  const auto stages = parse_stages(c);
+  if (std::any_of(stages.begin(), stages.end(), [](const auto& s) { return s.data_parallel(); })) {
+    return refuse("quota.stages",
+                  "which a data-parallel stage of quota.stages has no rounds for; use 1");
+  }
+  return {};
 }
 
 verdict check_speeds(const config& c) {
@@ -194,7 +251,7 @@ verdict check_duration(const config& c) {
     return found;
   }
   std::int64_t longest_round = 1;
-  for (const auto& stage : parse_stages(c.quota)) {
+  for (const auto& stage : parse_stages(c)) {
     longest_round = std::max(longest_round, stage.local_steps);
   }
   return check(c.quota.stages.empty() ? "quota.local_steps" : "quota.stages", longest_round,
@@ -226,6 +283,16 @@ verdict check_links(const config& c) {
 }
 
 verdict check_inner(const config& c) {
+  const auto& milestones = c.inner.milestones;
+  if (c.inner.schedule == "step") {
+    if (std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>()) ==
+        milestones.end()) {
+      return {};
+    }
+    return contradiction{{"inner.milestones"},
+                         fmt::format("inner.milestones = {} must be in rising order, each once",
+                                     to_text(milestones))};
+  }
   if (c.inner.final_lr <= c.inner.lr) return {};
   return contradiction{{"inner.final_lr", "inner.lr"},
                        fmt::format("inner.final_lr = {} is above inner.lr = {}; the learning rate "
@@ -245,7 +312,7 @@ verdict check_outer(const config& c) {
         "outer.optimizer = \"mixing\" takes updates one at a time, so it needs "
         "outer.mode = \"async\"; with \"sync\" use \"sgd\", what it stands for there"};
   }
-  if (c.outer.optimizer == "slowmo" && c.inner.final_lr == 0.0) {
+  if (c.outer.optimizer == "slowmo" && c.inner.schedule != "step" && c.inner.final_lr == 0.0) {
     return contradiction{{"outer.optimizer", "inner.final_lr"},
                          "outer.optimizer = \"slowmo\" divides by the inner learning rate, so "
                          "inner.final_lr must be above 0"};
@@ -294,8 +361,8 @@ verdict check_window(const config& c) {
 
 std::optional<contradiction> find_contradiction(const config& c) {
   for (const auto check : {check_run_name, check_model, check_data, check_mixtures, check_workers,
-                           check_events, check_stages, check_speeds, check_duration, check_links,
-                           check_inner, check_outer, check_window, check_evaluation}) {
+                           check_events, check_stages, check_groups, check_speeds, check_duration,
+                           check_links, check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

@@ -50,7 +50,11 @@ std::vector<key_spec> declare_keys() {
   const key_condition paced = {{{"clock.mode", {"virtual"}}, {"workers.throttle", {"true"}}}};
   const key_condition of_text = when("data.kind", {"text"});
   const key_condition of_mixtures = when("data.kind", {"gaussian-mixtures"});
+  const key_condition of_clusters = when("data.kind", {"gaussian-mixtures", "synthetic-images"});
+  const key_condition of_images =
+      when("data.kind", {"synthetic-images", "cifar10", "cifar100", "image-folder"});
   const key_condition of_transformer = when("model.kind", {"transformer"});
+  const key_condition of_resnet = when("model.kind", {"resnet"});
   return {
       // -- run ----------------------------------------------------------------------------------
       {.name = "run.directory",
@@ -80,6 +84,14 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.run.init; }),
        .scope = key_scope::node,
        .help = "A .safetensors file with the parameters to start from; empty: random ones."},
+      {.name = "run.resume",
+       .member = at([](auto& c) -> auto& { return c.run.resume; }),
+       .scope = key_scope::node,
+       .choices = {"no", "auto"},
+       .help =
+           "auto: where run.directory holds a run that has not finished, go on with it, from its "
+           "newest checkpoint. On the virtual clock it ends as if it had never been away; on "
+           "the wall clock what came after the checkpoint is lost."},
 
       // -- clock --------------------------------------------------------------------------------
       {.name = "clock.mode",
@@ -92,9 +104,10 @@ std::vector<key_spec> declare_keys() {
       // -- model --------------------------------------------------------------------------------
       {.name = "model.kind",
        .member = at([](auto& c) -> auto& { return c.model.kind; }),
-       .choices = {"transformer", "mlp"},
+       .choices = {"transformer", "mlp", "resnet"},
        .help = "transformer: a decoder-only language model. mlp: one hidden layer of ReLUs, which "
-               "tells the classes of points apart."},
+               "tells the classes of points apart. resnet: a residual network, which tells the "
+               "classes of images apart."},
       {.name = "model.layers",
        .member = at([](auto& c) -> auto& { return c.model.layers; }),
        .range = from_to(1, 1024),
@@ -103,6 +116,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "model.width",
        .member = at([](auto& c) -> auto& { return c.model.width; }),
        .range = from_to(1, 65536),
+       .used_when = when("model.kind", {"transformer", "mlp"}),
        .help = "Size of a transformer's hidden state, or of the hidden layer."},
       {.name = "model.heads",
        .member = at([](auto& c) -> auto& { return c.model.heads; }),
@@ -125,18 +139,63 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(1, 65536),
        .used_when = of_transformer,
        .help = "Context: the tokens of one example."},
+      {.name = "model.depth",
+       .member = at([](auto& c) -> auto& { return c.model.depth; }),
+       .range = from_to(8, 1202),
+       .used_when = of_resnet,
+       .help = "Layers: 18, 34, 50, 101 or 152, in four stages as for ImageNet (bottleneck blocks "
+               "from 50 on), or any other 6n + 2 (8, 14, 20, 26, 32, 44, 56, 110), in three stages "
+               "as for CIFAR."},
+      {.name = "model.channels",
+       .member = at([](auto& c) -> auto& { return c.model.channels; }),
+       .range = from_to(0, 4096),
+       .used_when = of_resnet,
+       .help = "Channels of the first stage, doubled in each of the next; 0: 16 with three stages, "
+               "64 with four."},
+      {.name = "model.stem",
+       .member = at([](auto& c) -> auto& { return c.model.stem; }),
+       .choices = {"cifar", "imagenet"},
+       .used_when = of_resnet,
+       .help = "What images go through first. cifar: a 3 x 3 convolution. imagenet: a 7 x 7 "
+               "convolution and a pooling, each of which halves height and width."},
+      {.name = "model.norm",
+       .member = at([](auto& c) -> auto& { return c.model.norm; }),
+       .choices = {"batch", "group"},
+       .used_when = of_resnet,
+       .help = "What follows each convolution: BatchNorm, or GroupNorm, which looks at one example "
+               "at a time and needs no running statistics."},
+      {.name = "model.groups",
+       .member = at([](auto& c) -> auto& { return c.model.groups; }),
+       .range = from_to(1, 65536),
+       .used_when = both(of_resnet, when("model.norm", {"group"})),
+       .help = "Groups of GroupNorm; one for each channel where there are fewer channels. Must "
+               "divide the channels."},
+      {.name = "model.norm_statistics",
+       .member = at([](auto& c) -> auto& { return c.model.norm_statistics; }),
+       .choices = {"averaged", "local"},
+       .used_when = both(of_resnet, when("model.norm", {"batch"})),
+       .help =
+           "The running mean and variance of BatchNorm, which evaluations use. averaged: sent "
+           "and averaged with the parameters. local: never sent; before a version is evaluated, "
+           "they are measured with it on the first training batches of each shard, as many as "
+           "it is evaluated on."},
 
       // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",
        .member = at([](auto& c) -> auto& { return c.data.kind; }),
-       .choices = {"text", "gaussian-mixtures"},
+       .choices = {"text", "gaussian-mixtures", "synthetic-images", "cifar10", "cifar100",
+                   "image-folder"},
        .help = "text: language modelling on plain files. gaussian-mixtures: made-up points in "
-               "classes, the toy of Liu et al. 2024."},
+               "classes, the toy of Liu et al. 2024. Images in classes are made up "
+               "(synthetic-images), CIFAR's binary files (cifar10, cifar100), or JPEG and PNG "
+               "files in a folder for each class (image-folder)."},
       {.name = "data.paths",
        .member = at([](auto& c) -> auto& { return c.data.paths; }),
        .scope = key_scope::node,
-       .used_when = of_text,
-       .help = "The shards. An entry is a file, folder or glob, or a list of these."},
+       .used_when = when("data.kind", {"text", "cifar10", "cifar100", "image-folder"}),
+       .help = "Of text the shards: an entry is a file, folder or glob, or a list of these. Of "
+               "CIFAR the folder that holds its files, or the files; of image-folder the folder "
+               "that holds train/ and val/, or the classes."},
       {.name = "data.tokenizer",
        .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
        .choices = {"bytes"},
@@ -150,8 +209,9 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.held_out",
        .member = at([](auto& c) -> auto& { return c.data.held_out; }),
        .range = between(0, 1),
-       .used_when = of_text,
-       .help = "Share of the text that is kept from training, as whole files, for evaluation."},
+       .used_when = when("data.kind", {"text", "image-folder"}),
+       .help = "Share that is kept from training, for evaluation: of the text, as whole files, or "
+               "of each class of images where there are no train/ and val/."},
       {.name = "data.deduplicate",
        .member = at([](auto& c) -> auto& { return c.data.deduplicate; }),
        .used_when = of_text,
@@ -165,29 +225,64 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.clusters",
        .member = at([](auto& c) -> auto& { return c.data.clusters; }),
        .range = from_to(1, 65536),
-       .used_when = of_mixtures,
-       .help = "Gaussians in the mixture, around random centres of length 1; a multiple of "
-               "data.classes."},
+       .used_when = of_clusters,
+       .help = "Gaussians in the mixture, around random centres of length 1, or patterns that "
+               "images show; a multiple of data.classes."},
       {.name = "data.classes",
        .member = at([](auto& c) -> auto& { return c.data.classes; }),
        .range = from_to(2, 65536),
-       .used_when = of_mixtures,
+       .used_when = of_clusters,
        .help = "Classes, each of an equal block of clusters."},
       {.name = "data.noise",
        .member = at([](auto& c) -> auto& { return c.data.noise; }),
        .range = from_to(0, 1000),
-       .used_when = of_mixtures,
-       .help = "Standard deviation of a point around its cluster's centre, in each coordinate."},
+       .used_when = of_clusters,
+       .help = "Standard deviation of a point around its cluster's centre, in each coordinate; in "
+               "an image, over that of its pattern."},
       {.name = "data.points",
        .member = at([](auto& c) -> auto& { return c.data.points; }),
        .range = from_to(1, 1e9),
-       .used_when = of_mixtures,
-       .help = "Points to train on, of all clusters and shards together."},
+       .used_when = of_clusters,
+       .help = "Points or images to train on, of all clusters and shards together."},
+      {.name = "data.image_size",
+       .member = at([](auto& c) -> auto& { return c.data.image_size; }),
+       .unit = "pixels",
+       .range = from_to(8, 1024),
+       .used_when = when("data.kind", {"synthetic-images", "image-folder"}),
+       .help = "Height and width of the images that the model is given."},
+      {.name = "data.augment",
+       .member = at([](auto& c) -> auto& { return c.data.augment; }),
+       .used_when = of_images,
+       .help = "Train on random crops and mirror images, others in each epoch; of made-up images "
+               "on random shifts and mirror images."},
       {.name = "data.shards",
        .member = at([](auto& c) -> auto& { return c.data.shards; }),
        .range = from_to(1, 65536),
-       .used_when = of_mixtures,
-       .help = "Equal parts that the shuffled points are dealt to."},
+       .used_when = when("data.kind", {"gaussian-mixtures", "synthetic-images", "cifar10",
+                                       "cifar100", "image-folder"}),
+       .help = "Parts that the shuffled points or images are dealt to; equal, unless data.split "
+               "says otherwise."},
+      {.name = "data.split",
+       .member = at([](auto& c) -> auto& { return c.data.split; }),
+       .choices = {"iid", "dirichlet"},
+       .used_when = of_images,
+       .help =
+           "iid: the classes are mixed alike in all shards. dirichlet: each class is shared out "
+           "over the shards by its own draw from a Dirichlet distribution, so that shards "
+           "differ in classes and size."},
+      {.name = "data.concentration",
+       .member = at([](auto& c) -> auto& { return c.data.concentration; }),
+       .range = above_to(0, 1e6),
+       .used_when = both(of_images, when("data.split", {"dirichlet"})),
+       .help =
+           "Of the Dirichlet distribution: towards 0 each class is in one shard alone, at 1 all "
+           "ways to share it out are as likely, high values are as good as iid."},
+      {.name = "data.bad_files",
+       .member = at([](auto& c) -> auto& { return c.data.bad_files; }),
+       .choices = {"refuse", "skip"},
+       .used_when = when("data.kind", {"cifar10", "cifar100", "image-folder"}),
+       .help = "What to do about files that are empty, cut short, damaged or no images: refuse to "
+               "run, or skip: count them and go on without."},
       {.name = "data.shard_weights",
        .member = at([](auto& c) -> auto& { return c.data.shard_weights; }),
        .choices = {"size", "equal"},
@@ -205,6 +300,12 @@ std::vector<key_spec> declare_keys() {
        .unit = "batches",
        .range = from_to(1, 1024),
        .help = "Batches kept ready for each running round."},
+      {.name = "data.loader_threads",
+       .member = at([](auto& c) -> auto& { return c.data.loader_threads; }),
+       .scope = key_scope::node,
+       .range = from_to(0, 1024),
+       .help = "Threads that make batches; 0: the data loader's own, or one for each core where "
+               "images have to be decoded. Without effect on results."},
 
       // -- workers ------------------------------------------------------------------------------
       {.name = "workers.count",
@@ -255,8 +356,10 @@ std::vector<key_spec> declare_keys() {
       // -- inner --------------------------------------------------------------------------------
       {.name = "inner.optimizer",
        .member = at([](auto& c) -> auto& { return c.inner.optimizer; }),
-       .choices = {"sgd", "momentum", "nesterov", "adamw"},
-       .help = "The workers' optimizer."},
+       .choices = {"sgd", "momentum", "nesterov", "lars", "adamw"},
+       .help = "The workers' optimizer. lars: momentum, with a rate of each tensor's own that "
+               "multiplies its gradient: inner.trust times the norm of the tensor, over that of "
+               "its gradient with weight decay (You et al. 2017)."},
       {.name = "inner.lr",
        .member = at([](auto& c) -> auto& { return c.inner.lr; }),
        .range = above_to(0, 100),
@@ -264,6 +367,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.final_lr",
        .member = at([](auto& c) -> auto& { return c.inner.final_lr; }),
        .range = from_to(0, 100),
+       .used_when = when("inner.schedule", {"cosine", "notebook"}),
        .help = "Learning rate at the end of the cosine schedule; at most inner.lr."},
       {.name = "inner.warmup_steps",
        .member = at([](auto& c) -> auto& { return c.inner.warmup_steps; }),
@@ -273,7 +377,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.momentum",
        .member = at([](auto& c) -> auto& { return c.inner.momentum; }),
        .range = from_below(0, 1),
-       .used_when = when("inner.optimizer", {"momentum", "nesterov"}),
+       .used_when = when("inner.optimizer", {"momentum", "nesterov", "lars"}),
        .help = "Momentum of the workers' optimizer."},
       {.name = "inner.beta1",
        .member = at([](auto& c) -> auto& { return c.inner.beta1; }),
@@ -288,23 +392,46 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.epsilon",
        .member = at([](auto& c) -> auto& { return c.inner.epsilon; }),
        .range = above_to(0, 1),
-       .used_when = when("inner.optimizer", {"adamw"}),
-       .help = "Added to AdamW's denominator."},
+       .used_when = when("inner.optimizer", {"lars", "adamw"}),
+       .help = "Added to AdamW's denominator, and to that of a tensor's rate with lars."},
+      {.name = "inner.trust",
+       .member = at([](auto& c) -> auto& { return c.inner.trust; }),
+       .range = above_to(0, 1),
+       .used_when = when("inner.optimizer", {"lars"}),
+       .help = "LARS's trust coefficient: the share of its norm by which a tensor moves at most in "
+               "a step, at learning rate 1 and without momentum."},
       {.name = "inner.weight_decay",
        .member = at([](auto& c) -> auto& { return c.inner.weight_decay; }),
        .range = from_to(0, 10),
        .help = "Weight decay: decoupled with adamw, otherwise added to the gradient."},
+      {.name = "inner.weight_decay_on",
+       .member = at([](auto& c) -> auto& { return c.inner.weight_decay_on; }),
+       .choices = {"all", "matrices"},
+       .help = "matrices: biases and the scales of norms, which are all tensors with fewer than "
+               "two dimensions, are left out of weight decay and keep rate 1 with lars."},
       {.name = "inner.clip",
        .member = at([](auto& c) -> auto& { return c.inner.clip; }),
        .range = from_to(0, 1e6),
        .help = "Largest norm of a gradient; longer ones are scaled down to it. 0: off."},
       {.name = "inner.schedule",
        .member = at([](auto& c) -> auto& { return c.inner.schedule; }),
-       .choices = {"cosine", "notebook"},
+       .choices = {"cosine", "step", "notebook"},
        .help =
-           "cosine: warm-up, then a cosine from inner.lr to inner.final_lr. notebook: the same, "
-           "but one step behind, and each round's first step at inner.lr, as the public "
+           "cosine: warm-up, then a cosine from inner.lr to inner.final_lr. step: warm-up, then "
+           "inner.lr, times inner.decay_factor after each of inner.milestones. notebook: as "
+           "cosine, but one step behind, and each round's first step at inner.lr, as the public "
            "notebook of Liu et al. 2024 has it."},
+      {.name = "inner.milestones",
+       .member = at([](auto& c) -> auto& { return c.inner.milestones; }),
+       .range = between(0, 1),
+       .used_when = when("inner.schedule", {"step"}),
+       .help = "Shares of a schedule after which the learning rate falls, in rising order; by "
+               "default epochs 30, 60 and 80 of 90. []: it never falls."},
+      {.name = "inner.decay_factor",
+       .member = at([](auto& c) -> auto& { return c.inner.decay_factor; }),
+       .range = above_to(0, 1),
+       .used_when = when("inner.schedule", {"step"}),
+       .help = "Factor on the learning rate at each of inner.milestones."},
       {.name = "inner.state",
        .member = at([](auto& c) -> auto& { return c.inner.state; }),
        .choices = {"keep", "zero", "average"},
@@ -312,6 +439,11 @@ std::vector<key_spec> declare_keys() {
            "What becomes of the state of a worker's optimizer between rounds. keep: it goes on, "
            "as in Liu et al. 2024; zero: each round begins with a fresh one; average: with the "
            "mean of all workers' (sync only)."},
+      {.name = "inner.label_smoothing",
+       .member = at([](auto& c) -> auto& { return c.inner.label_smoothing; }),
+       .range = from_below(0, 1),
+       .help = "Share of each target that the training loss spreads evenly over all classes or "
+               "tokens; evaluations do without. 0: off."},
       {.name = "inner.local_scale",
        .member = at([](auto& c) -> auto& { return c.inner.local_scale; }),
        .range = above_to(0, 1000),
@@ -323,8 +455,15 @@ std::vector<key_spec> declare_keys() {
        .choices = {"auto", "f32", "bf16"},
        .help =
            "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
-           "always. auto: bf16 for transformers where the CPU has AVX512-BF16, a batch has at "
-           "least 128 tokens, and tokens times width is at least 16384; f32 otherwise."},
+           "always. auto: where the CPU has AVX512-BF16, bf16 for transformers with at least 128 "
+           "tokens in a batch and 16384 tokens times width, and for resnets with at least 1024 "
+           "examples in a batch times channels of the first stage; f32 otherwise."},
+      {.name = "inner.proximal",
+       .member = at([](auto& c) -> auto& { return c.inner.proximal; }),
+       .range = from_to(0, 1e6),
+       .help = "rho: local steps descend the loss plus rho / 2 times the squared distance to the "
+               "parameters that the round began with (FedAsync, FedProx); reported losses are "
+               "without it. 0: off."},
 
       // -- outer --------------------------------------------------------------------------------
       {.name = "outer.mode",
@@ -405,6 +544,22 @@ std::vector<key_spec> declare_keys() {
        .used_when = when("outer.mode", {"sync"}),
        .help = "What workers begin with when a data-parallel stage ends: the state of the server's "
                "optimizer, or a fresh one."},
+      {.name = "outer.group_size",
+       .member = at([](auto& c) -> auto& { return c.outer.group_size; }),
+       .unit = "workers",
+       .range = from_to(1, 65536),
+       .used_when = when("outer.mode", {"sync"}),
+       .help = "Hierarchical averaging: so many neighbouring workers form a group; it must divide "
+               "workers.count. After each round a group's workers go on from the mean of their "
+               "parameters."},
+      {.name = "outer.group_rounds",
+       .member = at([](auto& c) -> auto& { return c.outer.group_rounds; }),
+       .unit = "rounds",
+       .range = from_to(1, 1e6),
+       .used_when = when("outer.mode", {"sync"}),
+       .help =
+           "Every so many rounds it is all workers' turn, with the outer optimizer, in place of "
+           "the groups'; 1: always, so that there are no groups."},
 
       // -- staleness ----------------------------------------------------------------------------
       {.name = "staleness.weight",
@@ -470,11 +625,13 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.quota.local_steps; }),
        .unit = "steps",
        .range = from_to(1, 1e6),
+       .used_when = when("quota.stages", {"[]"}),
        .help = "H: local steps of a round; with dylu, those of the fastest worker."},
       {.name = "quota.stages",
        .member = at([](auto& c) -> auto& { return c.quota.stages; }),
        .help = "H over time, in place of quota.local_steps: \"FROM H\", FROM in local steps of all "
-               "workers. \"FROM data-parallel\" averages the gradients of one batch a worker and "
+               "workers, or in percent of run.local_steps (\"33.3% 16\"), rounded to the nearest "
+               "step. \"FROM data-parallel\" averages the gradients of one batch a worker and "
                "lets the server take the step (sync only). Post-local SGD: [\"0 data-parallel\", "
                "\"40000 16\"]."},
       {.name = "quota.speeds",
@@ -547,6 +704,25 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.evaluate.baselines; }),
        .used_when = of_text,
        .help = "Print the loss of n-gram models beside the model's, to compare with."},
+
+      // -- record -------------------------------------------------------------------------------
+      {.name = "record.pairwise_cosines",
+       .member = at([](auto& c) -> auto& { return c.record.pairwise_cosines; }),
+       .help = "Compare each update with the latest one of every other worker, in sync mode with "
+               "those of its own round: cosine_to_others in updates.jsonl. Costs one pass over the "
+               "parameters for each other worker, and keeps the latest update of all."},
+
+      // -- checkpoint ---------------------------------------------------------------------------
+      {.name = "checkpoint.every_versions",
+       .member = at([](auto& c) -> auto& { return c.checkpoint.every_versions; }),
+       .unit = "versions",
+       .range = from_to(0, 1e9),
+       .help = "How often the whole state of the run is written, so that it can go on from there; "
+               "also at the start, and when a signal ends it. 0: never. No effect on results."},
+      {.name = "checkpoint.keep",
+       .member = at([](auto& c) -> auto& { return c.checkpoint.keep; }),
+       .range = from_to(1, 1e6),
+       .help = "How many checkpoints stay, the newest."},
   };
 }
 

@@ -18,8 +18,10 @@ struct stage {
 };
 
 /// The stages of quota.stages, in order, the first from 0; without any, one with
-/// quota.local_steps. An entry is "FROM H" or "FROM data-parallel".
+/// quota.local_steps. An entry is "FROM H" or "FROM data-parallel"; FROM is a number of local
+/// steps, or a percentage of run.local_steps with at most three decimals ("33.3%"), which is
+/// rounded to the nearest step, a half upwards.
 /// Throws usage_error with what is wrong and what is allowed, without the name of the key.
-std::vector<stage> parse_stages(const config::quota_section& quota);
+std::vector<stage> parse_stages(const config& c);
 
 }  // namespace rubato

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <utility>
+
+#include "coordination/state_json.hpp"
 
 namespace rubato {
 namespace {
@@ -62,7 +65,8 @@ coordinator::coordinator(const config& c, setting s)
       quota_(c),
       staleness_(c),
       tempo_(c),
-      stages_(parse_stages(c.quota)) {
+      groups_(c),
+      stages_(parse_stages(c)) {
   update_stage();
 }
 
@@ -132,6 +136,7 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
   state.totals.local_steps += held.work.steps;
   state.totals.compute_time += update.compute_time;
   idle_.insert(update.id.worker);
+  if (groups_.active()) groups_.arrived(update.id.worker, held.work.steps);
   if (reason) {
     shards_.refund(held.work.shard, held.work.steps);
     settle(now, held.work, update, *reason, out);
@@ -152,13 +157,20 @@ action_list coordinator::tick(run_time now) {
   action_list out;
   if (finished_ || !window_end_ || now < *window_end_) return out;
   window_end_.reset();
+  if (groups_.active()) {
+    const auto due = due_groups();
+    for (const auto group : due) average(group, now, out);
+    if (!due.empty() || !dues_.empty()) return out;
+  }
   if (!round_.empty()) {
     std::vector<held_update> updates;
     for (const auto& [worker, held] : std::exchange(round_, {})) updates.push_back(held);
     apply(updates, now, out);
+    if (groups_.active()) groups_.synchronised();
+    synchronised_at_ = local_steps_;
   }
   if (check_budget(now, out)) return out;
-  assign_idle(now, out);
+  for (const auto worker : std::exchange(idle_, {})) assign(now, worker, out);
   return out;
 }
 
@@ -192,6 +204,98 @@ std::vector<worker_totals> coordinator::totals(run_time now) const {
     if (state.outstanding) result[worker].compute_time += computed_by(now, *state.outstanding);
   }
   return result;
+}
+
+std::vector<assignment> coordinator::outstanding() const {
+  std::vector<assignment> result;
+  for (const auto& [worker, state] : workers_) {
+    if (state.outstanding) result.push_back(*state.outstanding);
+  }
+  return result;
+}
+
+// What follows from the rest is not saved: live_, dues_, and what a stage means for others.
+
+nlohmann::json coordinator::state() const {
+  auto workers = nlohmann::json::array();
+  for (const auto& [id, w] : workers_) {
+    workers.push_back({{"id", id},
+                       {"incarnation", w.incarnation},
+                       {"live", w.live},
+                       {"next_sequence", w.next_sequence},
+                       {"outstanding", w.outstanding},
+                       {"merged_before", w.merged_before},
+                       {"last_kind", w.last_kind},
+                       {"rounds", w.totals.rounds},
+                       {"local_steps", w.totals.local_steps},
+                       {"compute_time", w.totals.compute_time}});
+  }
+  auto round = nlohmann::json::array();
+  for (const auto& [id, held] : round_) {
+    round.push_back(
+        {{"work", held.work}, {"update", held.update}, {"merged_before", held.merged_before}});
+  }
+  return {{"shards", shards_.state()},
+          {"quota", quota_.state()},
+          {"groups", groups_.state()},
+          {"workers", std::move(workers)},
+          {"idle", idle_},
+          {"stage", stage_},
+          {"switched", switched_},
+          {"round", std::move(round)},
+          {"window_end", window_end_},
+          {"version", version_},
+          {"merged", merged_},
+          {"accumulated", accumulated_},
+          {"assignments", assignments_},
+          {"local_steps", local_steps_},
+          {"synchronised_at", synchronised_at_},
+          {"next_evaluation", next_evaluation_},
+          {"fates", fates_},
+          {"finished", finished_}};
+}
+
+void coordinator::restore(const nlohmann::json& state) {
+  shards_.restore(state.at("shards"));
+  quota_.restore(state.at("quota"));
+  groups_.restore(state.at("groups"));
+  for (const auto& saved : state.at("workers")) {
+    auto& w = workers_[saved.at("id").get<worker_id>()];
+    saved.at("incarnation").get_to(w.incarnation);
+    saved.at("live").get_to(w.live);
+    saved.at("next_sequence").get_to(w.next_sequence);
+    saved.at("outstanding").get_to(w.outstanding);
+    saved.at("merged_before").get_to(w.merged_before);
+    saved.at("last_kind").get_to(w.last_kind);
+    saved.at("rounds").get_to(w.totals.rounds);
+    saved.at("local_steps").get_to(w.totals.local_steps);
+    saved.at("compute_time").get_to(w.totals.compute_time);
+    live_ += w.live ? 1 : 0;
+    if (w.outstanding) dues_.insert(w.outstanding->due());
+  }
+  if (!workers_.empty() && workers_.rbegin()->first >= config_.workers.count) {
+    throw std::invalid_argument("coordinator: the state has more workers than the config");
+  }
+  for (const auto& saved : state.at("round")) {
+    const auto update = saved.at("update").get<arrival>();
+    round_[update.id.worker] = {saved.at("work").get<assignment>(), update,
+                                saved.at("merged_before").get<std::uint64_t>()};
+  }
+  state.at("idle").get_to(idle_);
+  state.at("stage").get_to(stage_);
+  state.at("switched").get_to(switched_);
+  state.at("window_end").get_to(window_end_);
+  state.at("version").get_to(version_);
+  state.at("merged").get_to(merged_);
+  state.at("accumulated").get_to(accumulated_);
+  state.at("assignments").get_to(assignments_);
+  state.at("local_steps").get_to(local_steps_);
+  state.at("synchronised_at").get_to(synchronised_at_);
+  state.at("next_evaluation").get_to(next_evaluation_);
+  state.at("fates").get_to(fates_);
+  state.at("finished").get_to(finished_);
+  if (stage_ >= stages_.size()) throw std::invalid_argument("coordinator: no such stage");
+  enter_stage();
 }
 
 // -- decisions ----------------------------------------------------------------------------------
@@ -231,8 +335,10 @@ std::uint64_t coordinator::staleness(const held_update& held) const {
   return version_ - held.work.base_version;
 }
 
-/// The outer optimizer on those of these updates that are not too stale, and the fate of all.
-void coordinator::apply(const std::vector<held_update>& updates, run_time now, action_list& out) {
+/// The outer optimizer, or the mean of a group, on those of these updates that are not too stale;
+/// and the fate of all.
+void coordinator::apply(const std::vector<held_update>& updates, run_time now, action_list& out,
+                        std::optional<group_id> group) {
   struct verdict {
     std::uint64_t staleness;
     std::optional<double> weight;
@@ -245,20 +351,23 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
     if (!verdicts.back().weight) continue;
     if (step.updates.empty()) {
       step.kind = held.work.kind;
-      step.inner_lr = learning_rate(config_.inner, held.work.rates, 0);
+      auto rates = held.work.rates;
+      if (groups_.active()) rates.start = synchronised_at_ / config_.workers.count;
+      step.inner_lr = learning_rate(config_.inner, rates, 0);
     }
     step.updates.push_back(held.update.id);
     step.weights.push_back(*verdicts.back().weight);
   }
   const bool merges = !step.updates.empty();
-  const bool changes = merges && (sync() || ++accumulated_ == config_.outer.accumulate);
+  const bool changes = merges && !group && (sync() || ++accumulated_ == config_.outer.accumulate);
   if (changes) {
     accumulated_ = 0;
     version_ += 1;
   }
   if (merges) {
-    merged_ += step.updates.size();
+    merged_ += group ? 0 : step.updates.size();
     step.version = version_;
+    step.group = group;
     out.push_back(std::move(step));
   }
   for (std::size_t i = 0; i < updates.size(); ++i) {
@@ -279,6 +388,7 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
 
 assignment coordinator::take_outstanding(worker_state& worker) {
   dues_.erase(dues_.find(worker.outstanding->due()));
+  if (groups_.active()) groups_.released(worker.outstanding->id.worker);
   return *std::exchange(worker.outstanding, std::nullopt);
 }
 
@@ -292,7 +402,7 @@ void coordinator::abandon(run_time now, worker_state& worker, fate what, action_
 }
 
 /// Async: opens at the first arrival and closes after the grace period, or as soon as nobody is
-/// left to wait for. Sync: closes when all (or a quorum) have arrived.
+/// left to wait for. Sync: closes when all (or a quorum, or those of a group) have arrived.
 void coordinator::update_window(run_time now) {
   if (idle_.empty()) {
     window_end_.reset();
@@ -300,7 +410,9 @@ void coordinator::update_window(run_time now) {
   }
   if (sync()) {
     const auto quorum = static_cast<std::size_t>(config_.window.quorum);
-    if (dues_.empty() || (quorum > 0 && round_.size() >= quorum)) window_end_ = now;
+    if (dues_.empty() || (quorum > 0 && round_.size() >= quorum) || !due_groups().empty()) {
+      window_end_ = now;
+    }
     return;
   }
   if (!window_end_) {
@@ -312,10 +424,40 @@ void coordinator::update_window(run_time now) {
   if (nobody_else) window_end_ = std::min(*window_end_, now);
 }
 
-void coordinator::assign_idle(run_time now, action_list& out) {
-  for (const auto worker : std::exchange(idle_, {})) {
-    out.push_back(assign_action{make_assignment(now, worker)});
+/// Groups that average now. None when the budget is used up: the round that ends the run is a
+/// global one, so that it loses nothing.
+std::vector<group_id> coordinator::due_groups() const {
+  if (!groups_.active() || local_steps_ >= config_.run.local_steps) return {};
+  return groups_.due();
+}
+
+/// What the group's workers ended with becomes what it has, and they start again from that.
+void coordinator::average(group_id group, run_time now, action_list& out) {
+  std::vector<held_update> updates;
+  for (auto it = round_.begin(); it != round_.end();) {
+    if (groups_.of(it->first) == group) {
+      updates.push_back(it->second);
+      it = round_.erase(it);
+    } else {
+      ++it;
+    }
   }
+  apply(updates, now, out, group);
+  groups_.next_round(group, !updates.empty());
+  for (auto it = idle_.begin(); it != idle_.end();) {
+    if (groups_.of(*it) == group) {
+      assign(now, *it, out);
+      it = idle_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void coordinator::assign(run_time now, worker_id worker, action_list& out) {
+  assign_action action{make_assignment(now, worker)};
+  if (groups_.active() && groups_.apart(worker)) action.group = groups_.of(worker);
+  out.push_back(std::move(action));
 }
 
 /// Moves on to the stage that rounds belong to from now on.
@@ -324,6 +466,10 @@ void coordinator::update_stage() {
     switched_ = switched_ || stages_[stage_].data_parallel();
     stage_ += 1;
   }
+  enter_stage();
+}
+
+void coordinator::enter_stage() {
   const auto local_steps = std::max<std::int64_t>(1, stages_[stage_].local_steps);
   quota_.set_local_steps(local_steps);
   staleness_.set_local_steps(local_steps);
@@ -358,7 +504,7 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
     const auto workers = config_.workers.count;
     work.rates =
         make_schedule(config_.inner, config_.run.local_steps, 1.0 / static_cast<double>(workers));
-    work.rates.start = local_steps_ / workers;
+    work.rates.start = common_steps(worker);
   } else {
     work.rates = make_schedule(config_.inner, config_.run.local_steps, shards_.share(work.shard));
     work.rates.start = static_cast<std::int64_t>(work.data_position);
@@ -369,7 +515,14 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
       tempo_.round(work.id, work.steps, now, setting_.update_bytes, setting_.update_bytes);
   state.outstanding = work;
   dues_.insert(work.due());
+  if (groups_.active()) groups_.assigned(worker);
   return work;
+}
+
+/// Steps of the schedule that all share until now; of a group that goes ahead, until it is there.
+std::int64_t coordinator::common_steps(worker_id worker) const {
+  if (!groups_.active()) return local_steps_ / config_.workers.count;
+  return synchronised_at_ / config_.workers.count + groups_.steps(worker);
 }
 
 bool coordinator::check_budget(run_time now, action_list& out) {

@@ -6,11 +6,13 @@
 //
 // Asynchronous (Liu et al. 2024, Algs. 2, 4, 5): an update is applied when it arrives; the window
 // only delays the next assignment of those who arrived, so that they restart together.
-// Synchronous (DiLoCo, Alg. 1): updates wait for the end of the round, then count as one.
+// Synchronous (DiLoCo, Alg. 1): updates wait for the end of the round, then count as one. Where
+// groups average between such rounds (grouping.hpp), each has rounds of its own in the meantime.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <variant>
@@ -18,6 +20,7 @@
 
 #include "config/config.hpp"
 #include "config/stages.hpp"
+#include "coordination/grouping.hpp"
 #include "coordination/quota.hpp"
 #include "coordination/schedule.hpp"
 #include "coordination/shards.hpp"
@@ -30,18 +33,22 @@ namespace rubato {
 /// Give a worker its next round.
 struct assign_action {
   assignment work;
+  std::optional<group_id> group = {};  // start from what this group has, not from the version
 };
 
 /// Give the outer optimizer the weighted mean of these updates, added in this order (one update
 /// alone is taken as it is, times its weight). `version` is the current one after that: the next,
 /// or still the same where the optimizer accumulates updates and this was not the last of a step.
-/// Gradients (round_kind) go to the inner optimizer's class instead.
+/// Gradients (round_kind) go to the inner optimizer's class instead. With `group`, the version
+/// stays: the mean of what these workers ended with becomes what their group has. A step without it
+/// ends all that groups have.
 struct apply_action {
   std::vector<update_id> updates;  // ascending
   std::vector<double> weights;
   round_kind kind = round_kind::local;  // of all of them
   double inner_lr = 0.0;                // at the first step of the first one's round
   std::uint64_t version = 0;
+  std::optional<group_id> group = {};
 };
 
 /// The fate of an update is decided: log it, tell its worker, drop its payload.
@@ -127,8 +134,17 @@ class coordinator {
   std::uint32_t quota(worker_id worker) const;
   /// Seconds a step of the worker at that time where this is simulated; 0: it pauses.
   double pace(worker_id worker, run_time at) const { return to_seconds(tempo_.pace(worker, at)); }
+  /// Rounds that were given out and have not arrived, by worker.
+  std::vector<assignment> outstanding() const;
   /// One for each worker of the config, with the part of an unfinished round done by `now`.
   std::vector<worker_totals> totals(run_time now) const;
+
+  /// Everything that it remembers, between two events.
+  nlohmann::json state() const;
+  /// Goes on from there as the one that was asked would have. For a new coordinator of the same
+  /// config and setting (sections evaluate and record aside). Throws nlohmann::json::exception or
+  /// std::invalid_argument if this is no such state; then the coordinator is of no use any more.
+  void restore(const nlohmann::json& state);
 
  private:
   struct worker_state {
@@ -151,14 +167,19 @@ class coordinator {
   std::optional<fate> refusal(const arrival& update) const;
   void settle(run_time now, const assignment& work, const arrival& update, fate what,
               action_list& out);
-  void apply(const std::vector<held_update>& updates, run_time now, action_list& out);
+  void apply(const std::vector<held_update>& updates, run_time now, action_list& out,
+             std::optional<group_id> group = {});
   std::uint64_t staleness(const held_update& held) const;
   assignment take_outstanding(worker_state& worker);
   void abandon(run_time now, worker_state& worker, fate what, action_list& out);
   void update_window(run_time now);
-  void assign_idle(run_time now, action_list& out);
+  std::vector<group_id> due_groups() const;
+  void average(group_id group, run_time now, action_list& out);
+  void assign(run_time now, worker_id worker, action_list& out);
   assignment make_assignment(run_time now, worker_id worker);
+  std::int64_t common_steps(worker_id worker) const;
   void update_stage();
+  void enter_stage();
   bool check_budget(run_time now, action_list& out);
   void finish(run_time now, bool interrupted, action_list& out);
 
@@ -168,6 +189,7 @@ class coordinator {
   quota_policy quota_;
   staleness_policy staleness_;
   tempo tempo_;
+  grouping groups_;
   std::map<worker_id, worker_state> workers_;
   std::set<worker_id> idle_;  // live, without work, wait for the window's end
   std::vector<stage> stages_;
@@ -182,6 +204,7 @@ class coordinator {
   std::int64_t accumulated_ = 0;  // merges since the version changed
   std::uint64_t assignments_ = 0;
   std::int64_t local_steps_ = 0;
+  std::int64_t synchronised_at_ = 0;  // local steps at the last global step, where there are groups
   std::int64_t next_evaluation_ = 0;
   std::map<fate, std::uint64_t> fates_;
   bool finished_ = false;

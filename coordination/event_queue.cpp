@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "coordination/state_json.hpp"
+
 namespace rubato {
 
 void event_queue::plan(std::vector<worker_change> changes) {
@@ -47,6 +49,18 @@ void event_queue::take() {
     changes_taken_ += 1;
   } else {
     window_end_.reset();
+  }
+}
+
+nlohmann::json event_queue::state() const {
+  return {{"now", now_}, {"changes_taken", changes_taken_}};
+}
+
+void event_queue::restore(const nlohmann::json& state) {
+  state.at("now").get_to(now_);
+  state.at("changes_taken").get_to(changes_taken_);
+  if (changes_taken_ > changes_.size()) {
+    throw std::invalid_argument("event_queue: more changes were taken than are planned");
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <variant>
@@ -44,6 +45,12 @@ class event_queue {
 
   /// Takes the event that next() shows: now() becomes its time.
   void take();
+
+  /// The time, and how many of the planned changes were taken. Arrivals and the window's end are
+  /// not in it: who restores knows which rounds are out, and expects them again.
+  nlohmann::json state() const;
+  /// After plan() with the same changes; see coordinator::restore.
+  void restore(const nlohmann::json& state);
 
  private:
   run_time now_{0};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace rubato {
 namespace {
@@ -50,6 +51,18 @@ std::uint32_t quota_policy::steps(worker_id worker) const {
   if (pace == fastest) return static_cast<std::uint32_t>(local_steps_);  // not one less by rounding
   const double steps = std::floor(static_cast<double>(local_steps_) * fastest / pace);
   return static_cast<std::uint32_t>(std::max(1.0, steps));
+}
+
+nlohmann::json quota_policy::state() const {
+  return pace_;
+}
+
+void quota_policy::restore(const nlohmann::json& state) {
+  state.get_to(pace_);
+  known_.clear();
+  for (const auto& [worker, pace] : pace_) {
+    if (pace > 0.0) known_.insert(pace);
+  }
 }
 
 void quota_policy::set_pace(worker_id worker, double pace) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 
 #include "config/config.hpp"
@@ -30,6 +31,10 @@ class quota_policy {
   /// fixed: H. dylu: floor(v(w) / max v * H), at least 1; a worker of unknown speed gets
   /// min(H, 5) steps to be measured by. O(log n).
   std::uint32_t steps(worker_id worker) const;
+
+  /// The paces; see coordinator::restore.
+  nlohmann::json state() const;
+  void restore(const nlohmann::json& state);
 
  private:
   void set_pace(worker_id worker, double pace);

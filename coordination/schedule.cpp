@@ -13,6 +13,13 @@ double learning_rate(const config::inner_section& inner, const rate_span& span, 
   if (t < span.warmup) {
     return inner.lr * static_cast<double>(t) / static_cast<double>(span.warmup);
   }
+  if (inner.schedule == "step") {
+    double rate = inner.lr;
+    for (const double milestone : inner.milestones) {
+      if (t > std::llround(milestone * static_cast<double>(span.total))) rate *= inner.decay_factor;
+    }
+    return rate;
+  }
   const std::int64_t length = std::max<std::int64_t>(span.total - span.warmup, 1);
   const double ratio =
       std::clamp(static_cast<double>(t - span.warmup) / static_cast<double>(length), 0.0, 1.0);

@@ -1,6 +1,7 @@
 #include "coordination/shards.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -65,6 +66,19 @@ std::uint64_t shard_pool::reserve(shard_id shard, std::uint32_t steps) {
 void shard_pool::refund(shard_id shard, std::uint32_t steps) {
   learned_[shard] -= steps;
   learned_sum_ -= steps;
+}
+
+nlohmann::json shard_pool::state() const {
+  return {{"position", position_}, {"visits", visits_}, {"learned", learned_}};
+}
+
+void shard_pool::restore(const nlohmann::json& state) {
+  for (auto [name, counts] : {std::pair{"position", &position_}, std::pair{"visits", &visits_},
+                              std::pair{"learned", &learned_}}) {
+    state.at(name).get_to(*counts);
+    if (counts->size() != size()) throw std::invalid_argument("shard_pool: other shards");
+  }
+  learned_sum_ = std::accumulate(learned_.begin(), learned_.end(), std::uint64_t{0});
 }
 
 }  // namespace rubato

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "config/random.hpp"
@@ -36,6 +37,10 @@ class shard_pool {
 
   /// A round was lost or rejected: its work no longer counts in n_i. The span stays used.
   void refund(shard_id shard, std::uint32_t steps);
+
+  /// What was given out; see coordinator::restore.
+  nlohmann::json state() const;
+  void restore(const nlohmann::json& state);
 
  private:
   std::vector<double> weights_;          // normalised

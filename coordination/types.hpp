@@ -131,7 +131,9 @@ struct update_record {
   double weight = 0.0;          // what the pseudo-gradient was multiplied with
   std::int64_t tokens = 0;      // of the assigned steps
   run_time settled_at{0};
-  double cosine_to_momentum = std::numeric_limits<double>::quiet_NaN();  // the server measures it
+  // The server measures these.
+  double cosine_to_momentum = std::numeric_limits<double>::quiet_NaN();
+  double cosine_to_others = std::numeric_limits<double>::quiet_NaN();
 };
 
 }  // namespace rubato

@@ -4,6 +4,7 @@
 
 #include "config/error.hpp"
 #include "data/gaussian_mixtures.hpp"
+#include "data/images/image_dataset.hpp"
 #include "data/text_dataset.hpp"
 
 namespace rubato {
@@ -23,10 +24,7 @@ std::vector<double> shard_weights(const config& c, const dataset& data) {
 std::unique_ptr<dataset> make_dataset(const config& c) {
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
   if (c.data.kind == "gaussian-mixtures") return std::make_unique<gaussian_mixtures>(c);
-  throw usage_error(
-      fmt::format("data.kind = \"{}\" is not a kind of data set; allowed: \"text\", "
-                  "\"gaussian-mixtures\"",
-                  c.data.kind));
+  return make_image_dataset(c);
 }
 
 }  // namespace rubato

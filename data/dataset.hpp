@@ -13,10 +13,10 @@
 
 namespace rubato {
 
-/// A batch, row-major, either of token windows or of points with labels.
+/// A batch, row-major, either of token windows or of points or images with labels.
 /// Tokens: `examples` rows of `length + 1` tokens each; the model reads the first `length` of a row
-/// and predicts the last `length`. Points: `examples` rows of `length` features each, and a label
-/// for each row.
+/// and predicts the last `length`. Points and images: `examples` rows of `length` features each, an
+/// image's as [channels, height, width], and a label for each row.
 struct batch {
   std::int64_t examples = 0;
   std::int64_t length = 0;
@@ -27,8 +27,12 @@ struct batch {
 
 /// What a model must know of a data set: what it is given and what it has to predict.
 struct data_shape {
-  std::int64_t features = 0;  // of a point; 0: the data is token windows
+  std::int64_t features = 0;  // of a point or an image; 0: the data is token windows
   std::int64_t classes = 0;   // distinct labels, or distinct tokens (256 for bytes)
+  // Of an image, whose features are channels x height x width in this order; 0: no images.
+  std::int64_t channels = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
 };
 
 /// What a shard consists of, for people.
@@ -36,7 +40,7 @@ struct shard_info {
   std::string name;                 // short, different for each shard
   std::uint64_t files = 0;          // found, duplicates included
   std::uint64_t duplicates = 0;     // of these, left out as copies or near-copies
-  std::uint64_t training_size = 0;  // bytes of text, or points
+  std::uint64_t training_size = 0;  // bytes of text, points or images
   std::uint64_t held_out_size = 0;  // never trained on; of the same unit
 };
 
@@ -56,7 +60,7 @@ class dataset {
   /// What is in a shard.
   virtual shard_info info(std::size_t shard) const = 0;
 
-  /// |D_i|: the amount of training data in a shard (bytes of text, or points).
+  /// |D_i|: the amount of training data in a shard (bytes of text, points or images).
   virtual std::uint64_t shard_size(std::size_t shard) const = 0;
 
   /// Of every batch, whichever its shard.
@@ -66,7 +70,7 @@ class dataset {
   /// into bits per byte. 0 where there is no text.
   virtual double bytes_per_token() const = 0;
 
-  /// What one batch trains on: tokens (examples * length), or points.
+  /// What one batch trains on: tokens (examples * length), points or images.
   virtual std::int64_t tokens_per_batch() const = 0;
 
   /// The batch at `position` of the shard's endless sample sequence: a pure function of
@@ -82,6 +86,13 @@ class dataset {
   /// held-out batches, with shards weighted as data.shard_weights says. Empty where there are
   /// none. May take a second; call it once.
   virtual std::vector<baseline> baselines() const = 0;
+
+  /// What a person should know of the data as it was found, a sentence each: files that were left
+  /// out. May grow while training reads more of it. Thread-safe.
+  virtual std::vector<std::string> notes() const { return {}; }
+
+  /// A batch takes so long to make, as its images have to be decoded, that several threads pay off.
+  virtual bool has_slow_batches() const { return false; }
 };
 
 /// What each shard counts in sampling and in held-out means, as data.shard_weights says: its size,

@@ -9,6 +9,7 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "data/normal.hpp"
+#include "data/parallel.hpp"
 #include "data/permutation.hpp"
 
 namespace rubato {
@@ -57,17 +58,6 @@ class mixture {
   float noise_;
   std::vector<float> centres_;  // [cluster][coordinate]
 };
-
-/// Calls work(i) for each i < count, in equal parts on so many threads. `work` does not throw.
-template <class Work>
-void in_parallel(std::size_t count, std::size_t threads, const Work& work) {
-  const auto part = [&work, count, threads](std::size_t t) {
-    for (std::size_t i = count * t / threads; i < count * (t + 1) / threads; ++i) work(i);
-  };
-  std::vector<std::jthread> others;
-  for (std::size_t t = 1; t < threads; ++t) others.emplace_back(part, t);
-  part(0);
-}
 
 /// Room for `count` points in batches of up to `batch_size`.
 std::vector<batch> empty_batches(std::int64_t count, std::int64_t batch_size,

@@ -17,7 +17,7 @@ namespace rubato {
 
 // -- server <-> node, worker --------------------------------------------------------------------
 
-/// A worker's optimizer state (optim/inner_optimizer.hpp).
+/// What a worker keeps from round to round (optim/inner_optimizer.hpp).
 struct inner_state;
 using inner_state_ptr = std::shared_ptr<inner_state>;
 
@@ -31,7 +31,8 @@ struct assign_round {
 /// What a finished round brings back.
 struct submission {
   arrival update;
-  version_ptr delta;  // theta_base - theta_end, or the gradient, by the round's kind
+  version_ptr delta;  // theta_base - theta_end, or the gradient, by the round's kind; and what
+                      // averaged tensors ended with (optim/merger.hpp)
   std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
 };
 
@@ -50,6 +51,47 @@ struct hand_in {
 struct update_settled {
   update_id id;
   fate what;
+};
+
+// -- checkpoints --------------------------------------------------------------------------------
+
+struct snapshot;  // recovery/snapshot.hpp
+struct worker_snapshot;
+
+/// Server to node, node to worker: say where you are, as it was after all that you were told before
+/// this. `base`: from the node, which has held the worker's round back before a lane began it.
+struct capture_worker {
+  worker_id worker;
+  version_ptr base;
+};
+
+/// Worker to server, server to recorder. Until that is written the worker begins no round, for its
+/// inner state is not copied.
+struct worker_captured {
+  std::shared_ptr<const worker_snapshot> content;
+};
+
+/// Recorder to server, server to node, node to worker: it is written, go on.
+struct capture_written {
+  worker_id worker;
+};
+
+/// Server to recorder: write a checkpoint of this; so many workers will say where they are.
+struct begin_checkpoint {
+  std::shared_ptr<const snapshot> run;
+  std::uint64_t version;
+  std::uint64_t workers;
+};
+
+/// Recorder to itself: write some more of the checkpoint, if nothing else is to be done before.
+struct write_slice {};
+
+/// Recorder to server: the checkpoint is on the disk.
+struct checkpoint_written {};
+
+/// Server to node, node to worker, before anything else: go on from here.
+struct restore_worker {
+  std::shared_ptr<const worker_snapshot> content;
 };
 
 // -- node <-> lane ------------------------------------------------------------------------------
@@ -159,6 +201,13 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::assign_round))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::submit_update))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::hand_in))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::update_settled))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::capture_worker))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::worker_captured))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::capture_written))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::begin_checkpoint))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::write_slice))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::checkpoint_written))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::restore_worker))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::run_round))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_dropped))
@@ -182,6 +231,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::assign_round)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::submit_update)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::hand_in)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::update_settled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::capture_worker)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::worker_captured)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::capture_written)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::begin_checkpoint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::write_slice)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::checkpoint_written)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::restore_worker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_round)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_dropped)

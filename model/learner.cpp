@@ -2,9 +2,12 @@
 // Not here: what a model computes (network.hpp).
 #include "model/learner.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +19,14 @@
 namespace rubato {
 
 namespace {
+
+constexpr std::int64_t no_ignored_target = -100;  // LibTorch's default
+
+/// What a batch holds, for people.
+std::string_view content_of(const data_shape& shape) {
+  if (shape.features == 0) return "tokens";
+  return shape.channels > 0 ? "images" : "points";
+}
 
 /// Runs `compute`; an error of LibTorch's leaves as one line, without its stack trace.
 template <class Function>
@@ -30,12 +41,13 @@ auto in_libtorch(Function compute) {
 
 class network_learner final : public learner {
  public:
-  /// `longest`: of an example, in tokens; of no meaning for points.
+  /// `longest`: of an example, in tokens; of no meaning for points and images.
   network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest,
-                  precision products)
+                  double label_smoothing, precision products)
       : network_(std::move(net)),
         shape_(shape),
         longest_(longest),
+        label_smoothing_(label_smoothing),
         precision_(products),
         parameters_(network_->layout().size()),
         gradient_(network_->layout().end(section::trainable)) {
@@ -64,9 +76,11 @@ class network_learner final : public learner {
       torch::Tensor logits;
       {
         const product_precision products(precision_);
-        logits = network_->logits(inputs(b));
+        logits = network_->logits(inputs(b), for_training);
       }
-      const auto loss = at::cross_entropy_loss(logits.to(torch::kFloat), targets());
+      const auto loss =
+          at::cross_entropy_loss(logits.to(torch::kFloat), targets(), {}, at::Reduction::Mean,
+                                 no_ignored_target, label_smoothing_);
       loss.backward();
       check_gradient_place();
       return static_cast<double>(loss.item<float>());
@@ -77,14 +91,26 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
-      const auto logits = network_->logits(inputs(b));
+      const auto logits = network_->logits(inputs(b), for_evaluation);
       const auto wanted = targets();
       const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
       evaluation_sums sums;
       sums.loss = -log_p.sum(torch::kDouble).item<double>();
       sums.targets = wanted.numel();
       sums.correct = logits.argmax(1).eq(wanted).sum().item<std::int64_t>();
+      if (counts_top5(shape_)) {
+        const auto guesses = std::get<1>(logits.topk(5));
+        sums.correct_top5 = guesses.eq(wanted.unsqueeze(1)).sum().item<std::int64_t>();
+      }
       return sums;
+    });
+  }
+
+  void update_statistics(const batch& b, double share) override {
+    load(b);
+    in_libtorch([&] {
+      const torch::NoGradGuard no_gradient;
+      network_->logits(inputs(b), {.used = true, .share = share});
     });
   }
 
@@ -128,11 +154,11 @@ class network_learner final : public learner {
     const auto examples = static_cast<std::size_t>(b.examples);
     if (b.examples < 1 || b.length != shape_.features || b.labels.size() != examples ||
         b.features.size() != examples * static_cast<std::size_t>(b.length)) {
-      throw std::invalid_argument("learner: a batch of " + std::to_string(b.examples) +
-                                  " points of length " + std::to_string(b.length) + " with " +
-                                  std::to_string(b.features.size()) + " features and " +
-                                  std::to_string(b.labels.size()) + " labels; points must have " +
-                                  std::to_string(shape_.features) + " features and one label each");
+      throw std::invalid_argument(
+          fmt::format("learner: a batch of {} {} of length {} with {} features and {} labels; {} "
+                      "must have {} features and one label each",
+                      b.examples, content_of(shape_), b.length, b.features.size(), b.labels.size(),
+                      content_of(shape_), shape_.features));
     }
     for (const std::int64_t label : b.labels) {
       if (label < 0 || label >= shape_.classes) {
@@ -172,6 +198,7 @@ class network_learner final : public learner {
   std::unique_ptr<network> network_;
   data_shape shape_;
   std::int64_t longest_;
+  double label_smoothing_;
   precision precision_;
   parameter_buffer parameters_;
   parameter_buffer gradient_;
@@ -180,21 +207,32 @@ class network_learner final : public learner {
   std::vector<std::int64_t> targets_;
 };
 
+/// What a kind of model takes, as content_of() calls it.
+std::string_view content_for(const std::string& kind) {
+  if (kind == "transformer") return "tokens";
+  if (kind == "mlp") return "points";
+  if (kind == "resnet") return "images";
+  throw usage_error("model.kind = \"" + kind +
+                    "\" is not known; it must be transformer, mlp or resnet");
+}
+
+std::unique_ptr<network> make_network(const config::model_section& model, const data_shape& shape) {
+  if (model.kind == "transformer") return make_transformer(model, shape.classes);
+  if (model.kind == "mlp") return make_mlp(model, shape);
+  return make_resnet(model, shape);
+}
+
 }  // namespace
 
 learner_factory make_learner_factory(const config& c, const data_shape& shape) {
   const auto& model = c.model;
-  const bool reads_tokens = model.kind == "transformer";
-  if (!reads_tokens && model.kind != "mlp") {
-    throw usage_error("model.kind = \"" + model.kind +
-                      "\" is not known; it must be transformer or mlp");
+  const auto wanted = content_for(model.kind);
+  const auto given = content_of(shape);
+  if (wanted != given) {
+    throw usage_error(fmt::format("model.kind = \"{}\" takes {}, but data.kind = \"{}\" gives {}",
+                                  model.kind, wanted, c.data.kind, given));
   }
-  if (reads_tokens != (shape.features == 0)) {
-    throw usage_error("model.kind = \"" + model.kind + "\" takes " +
-                      (reads_tokens ? "tokens" : "points") + ", but data.kind = \"" + c.data.kind +
-                      "\" gives " + (reads_tokens ? "points" : "tokens"));
-  }
-  if (reads_tokens && model.head_size == 0 && model.width % model.heads != 0) {
+  if (model.kind == "transformer" && model.head_size == 0 && model.width % model.heads != 0) {
     throw usage_error("model.heads = " + std::to_string(model.heads) +
                       " does not divide model.width = " + std::to_string(model.width) +
                       "; change one of them or set model.head_size");
@@ -203,13 +241,13 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
     throw usage_error("data.kind = \"" + c.data.kind + "\" gives " + std::to_string(shape.classes) +
                       " tokens or classes to tell apart; a model needs at least 2");
   }
-  return [model, shape, reads_tokens, threads = static_cast<int>(c.workers.threads_per_lane),
-          products = resolve_precision(c)] {
+  if (model.kind == "resnet") make_resnet(model, shape);  // for its complaints
+  return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane),
+          label_smoothing = c.inner.label_smoothing, products = resolve_precision(c)] {
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
-    auto net = reads_tokens ? make_transformer(model, shape.classes) : make_mlp(model, shape);
-    return std::make_unique<network_learner>(std::move(net), shape, model.sequence_length,
-                                             products);
+    return std::make_unique<network_learner>(make_network(model, shape), shape,
+                                             model.sequence_length, label_smoothing, products);
   };
 }
 
@@ -219,6 +257,8 @@ void initialize_parameters(const config& c, learner& model) {
   std::fill(parameters.begin(), parameters.end(), 0.0F);
   if (c.model.kind == "mlp") {
     initialize_mlp(seed, model.layout(), parameters);
+  } else if (c.model.kind == "resnet") {
+    initialize_resnet(c.model, seed, model.layout(), parameters);
   } else {
     initialize_transformer(c.model, seed, model.layout(), parameters);
   }

@@ -16,9 +16,16 @@ namespace rubato {
 /// Sums over a set of held-out batches; add up sums of several calls, then divide.
 struct evaluation_sums {
   double loss = 0.0;         // sum of -ln p over targets, in nats
-  std::int64_t targets = 0;  // predicted tokens, or labels of points
+  std::int64_t targets = 0;  // predicted tokens, or labels
   std::int64_t correct = 0;  // targets whose most likely prediction was right
+  // Targets among the five most likely predictions, if counts_top5().
+  std::int64_t correct_top5 = 0;
 };
+
+/// Whether evaluations of such data count correct_top5: images of more than five classes.
+inline bool counts_top5(const data_shape& shape) {
+  return shape.channels > 0 && shape.classes > 5;
+}
 
 /// A network with its own parameter and gradient buffers. Used by the thread that made it alone;
 /// each lane and the evaluator own one. Results are a function of parameters and batch, bit for
@@ -36,13 +43,22 @@ class learner {
   virtual std::span<float> gradient() = 0;
 
   /// Forward and backward of one batch: overwrites gradient(), returns the mean loss over its
-  /// targets (nats): the tokens after each, or the points' labels. Throws std::invalid_argument for
-  /// a batch that the model cannot take (of the other kind, of another size, with tokens or labels
-  /// out of range), run_error when LibTorch fails (out of memory).
+  /// targets (nats, with inner.label_smoothing): the tokens after each, or the labels. BatchNorm
+  /// goes by the batch's statistics and moves the running ones, in parameters(), by a tenth towards
+  /// them. Throws std::invalid_argument for a batch that the model cannot take (of the other kind,
+  /// of another size, with tokens or labels out of range), run_error when LibTorch fails (out of
+  /// memory).
   virtual double compute_gradient(const batch& b) = 0;
 
-  /// Forward of one batch; gradient() stays. Throws as compute_gradient().
+  /// Forward of one batch, with the running statistics and without label smoothing; gradient() and
+  /// parameters() stay. Throws as compute_gradient().
   virtual evaluation_sums evaluate(const batch& b) = 0;
+
+  /// Moves BatchNorm's running statistics by `share`, 0 to 1, towards those of a batch, which a
+  /// forward pass finds; does nothing for models without them. Over n batches, with shares of
+  /// 1, 1/2, ... 1/n, they become the mean of the batches' statistics, whatever they were.
+  /// Throws as compute_gradient().
+  virtual void update_statistics(const batch& b, double share) = 0;
 };
 
 /// Called on the thread that will use the learner: it sets that thread's LibTorch thread count (and

@@ -13,7 +13,7 @@ local_round::local_round(const config& c, std::unique_ptr<learner> model,
                          std::shared_ptr<buffer_pool> deltas)
     : inner_options_(c.inner),
       model_(std::move(model)),
-      optimizer_(make_inner_optimizer(c.inner)),
+      optimizer_(make_inner_optimizer(c.inner, model_->layout())),
       deltas_(std::move(deltas)) {}
 
 void local_round::begin(const assignment& work, version_ptr base,
@@ -23,39 +23,60 @@ void local_round::begin(const assignment& work, version_ptr base,
   inner_ = std::move(inner);
   steps_ = 0;
   loss_sum_ = 0.0;
-  std::copy(base_->span().begin(), base_->span().end(), model_->parameters().begin());
+  const auto theta = model_->parameters();
+  std::copy(base_->span().begin(), base_->span().end(), theta.begin());
+  if (inner_->local) {
+    const auto own = inner_->local->span();
+    std::copy(own.begin(), own.end(), theta.last(own.size()).begin());
+  }
 }
 
 void local_round::step(const batch& b) {
-  const std::size_t trainable = model_->layout().end(section::trainable);
   loss_sum_ += model_->compute_gradient(b);
   if (work_.kind != round_kind::gradient) {
+    const std::size_t trainable = model_->layout().end(section::trainable);
+    const auto theta = model_->parameters().first(trainable);
+    const auto gradient = model_->gradient().first(trainable);
+    if (inner_options_.proximal > 0.0) {
+      const auto rho = static_cast<float>(inner_options_.proximal);
+      const float* base = base_->data();
+      for (std::size_t i = 0; i < trainable; ++i) gradient[i] += rho * (theta[i] - base[i]);
+    }
     const double scale = work_.kind == round_kind::rescaled ? inner_options_.local_scale : 1.0;
-    optimizer_->step(model_->parameters().first(trainable), model_->gradient().first(trainable),
-                     *inner_, scale * learning_rate(inner_options_, work_.rates, steps_));
+    optimizer_->step(theta, gradient, *inner_,
+                     scale * learning_rate(inner_options_, work_.rates, steps_));
   }
   steps_ += 1;
 }
 
 local_round::result local_round::finish() {
+  const auto& layout = model_->layout();
+  const std::size_t trainable = layout.end(section::trainable);
+  const std::size_t shared = layout.end(section::averaged);
+  const std::span<const float> theta = model_->parameters();
   auto delta = deltas_->take();
-  const auto theta = model_->parameters();
-  const auto base = base_->span();
-  std::transform(base.begin(), base.end(), theta.begin(), delta->data(),
-                 [](float from, float to) { return from - to; });
+  const auto values = delta->span();
   if (work_.kind == round_kind::gradient) {
-    const auto gradient = model_->gradient().first(model_->layout().end(section::trainable));
-    std::copy(gradient.begin(), gradient.end(), delta->data());
+    const auto gradient = model_->gradient().first(trainable);
+    std::copy(gradient.begin(), gradient.end(), values.begin());
+  } else {
+    const float* base = base_->data();
+    for (std::size_t i = 0; i < trainable; ++i) values[i] = base[i] - theta[i];
   }
-  const auto shared = std::as_const(*delta).span().first(model_->layout().end(section::averaged));
+  std::copy(theta.data() + trainable, theta.data() + shared, values.data() + trainable);
+  std::fill(values.data() + shared, values.data() + values.size(), 0.0F);
+  if (layout.count(section::local) > 0) {
+    auto local = std::make_shared<parameter_buffer>(theta.size() - shared);
+    std::copy(theta.data() + shared, theta.data() + theta.size(), local->data());
+    inner_->local = std::move(local);
+  }
 
   result r;
   r.update.id = work_.id;
   r.update.base_version = work_.base_version;
-  r.update.elements =
-      model_->layout().count(section::trainable) + model_->layout().count(section::averaged);
-  r.update.finite = all_finite(shared);
-  r.update.norm = std::sqrt(sum_of_squares(shared));
+  r.update.elements = layout.count(section::trainable) + layout.count(section::averaged);
+  r.update.finite = all_finite(values.first(shared));
+  r.update.norm = std::sqrt(sum_of_squares(values.first(trainable)));
   r.update.loss = loss_sum_ / steps_;
   r.update.compute_time = work_.timing.compute;
   r.delta = std::move(delta);

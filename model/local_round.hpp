@@ -22,21 +22,28 @@ class local_round {
   /// Pseudo-gradients come from `deltas`, whose buffers have the size of the model's layout.
   local_round(const config& c, std::unique_ptr<learner> model, std::shared_ptr<buffer_pool> deltas);
 
-  /// Copies `base` into the learner. `inner` is the worker's optimizer state, changed by step().
+  /// Copies `base` into the learner, but for local tensors that `inner` has values of. `inner` is
+  /// the worker's, changed by step() and finish().
   void begin(const assignment& work, version_ptr base, std::shared_ptr<inner_state> inner);
 
   bool done() const { return steps_ == work_.steps; }
 
   /// One inner step on the next batch of the round, at the learning rate of Eq 3; for
   /// round_kind::gradient only the gradient, not clipped.
+  /// inner.proximal = rho > 0 adds (rho / 2) |theta - theta_base|^2 to the loss that is descended
+  /// (FedAsync): rho (theta - theta_base) is part of the gradient, so it is clipped with it. The
+  /// loss that is reported is without it.
   void step(const batch& b);
 
   struct result {
     arrival update;
-    version_ptr delta;  // theta_base - theta_end, or the gradient in its trainable section
+    // Trainable section: theta_base - theta_end, or the gradient. Averaged: what the round ended
+    // with. Local: zero.
+    version_ptr delta;
   };
 
-  /// The pseudo-gradient and what is to be said about it. Lets go of base and inner state.
+  /// The update and what is to be said about it; its norm is that of the trainable section. Leaves
+  /// local tensors in the inner state. Lets go of base and inner state.
   result finish();
 
  private:

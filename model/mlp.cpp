@@ -23,7 +23,7 @@ class mlp final : public network {
 
   void attach(const std::vector<torch::Tensor>& tensors) override { tensors_ = tensors; }
 
-  torch::Tensor logits(const torch::Tensor& points) const override {
+  torch::Tensor logits(const torch::Tensor& points, batch_statistics) const override {
     const auto hidden = at::linear(points, tensors_[0], tensors_[1]).relu_();
     return at::linear(hidden, tensors_[2], tensors_[3]);
   }

@@ -16,6 +16,14 @@
 
 namespace rubato {
 
+/// What a forward pass does with the mean and variance of its batch, in a network with BatchNorm.
+struct batch_statistics {
+  bool used = false;   // it normalises with them; else with the running ones
+  double share = 0.0;  // and moves the running ones by this share towards them (unbiased variance)
+};
+constexpr batch_statistics for_training{.used = true, .share = 0.1};
+constexpr batch_statistics for_evaluation{};
+
 class network {
  public:
   virtual ~network() = default;
@@ -28,9 +36,10 @@ class network {
   virtual void attach(const std::vector<torch::Tensor>& tensors) = 0;
 
   /// Logits, [targets, classes]: for tokens [examples, length] (int64) those of the token after
-  /// each, row by row; for points [examples, features] (f32) those of each point's label. A network
-  /// takes one of the two. A pure function of the tensors and inputs. Call attach() first.
-  virtual torch::Tensor logits(const torch::Tensor& inputs) const = 0;
+  /// each, row by row; for points or images [examples, features] (f32) those of each one's label. A
+  /// network takes one of the two. A pure function of the tensors and inputs, but for running
+  /// statistics, which change in place as `use` says. Call attach() first.
+  virtual torch::Tensor logits(const torch::Tensor& inputs, batch_statistics use) const = 0;
 };
 
 /// A decoder-only transformer over tokens 0 ... vocabulary - 1; see transformer.cpp.
@@ -49,5 +58,18 @@ std::unique_ptr<network> make_mlp(const config::model_section& options, const da
 /// every machine.
 void initialize_mlp(std::uint64_t seed, const parameter_layout& layout,
                     std::span<float> parameters);
+
+/// Channels of a residual network's first stage: model.channels, or what its depth usually has.
+/// Throws usage_error for a depth that there is not.
+std::int64_t first_channels(const config::model_section& options);
+
+/// A residual network over images; see resnet.cpp. Throws usage_error for a depth that there is
+/// not, groups that do not divide the channels, and images that are too small.
+std::unique_ptr<network> make_resnet(const config::model_section& options, const data_shape& shape);
+
+/// Starting values for a residual network's layout, over layout.size() floats. The same bits on
+/// every machine.
+void initialize_resnet(const config::model_section& options, std::uint64_t seed,
+                       const parameter_layout& layout, std::span<float> parameters);
 
 }  // namespace rubato

@@ -19,8 +19,9 @@ std::string_view to_string(precision p);
 bool has_fast_bf16();
 
 /// What `inner.precision` means: itself, or for "auto" bf16 if that is fast, the model is a
-/// transformer and its local steps are big enough for it to pay. Never measured at run time, so
-/// that the same config gives the same bits whenever it is run on a machine.
+/// transformer or a residual network, and its local steps are big enough for it to pay. Never
+/// measured at run time, so that the same config gives the same bits whenever it is run on a
+/// machine.
 precision choose_precision(const config& c, bool fast_bf16);
 
 /// The choice for this machine.

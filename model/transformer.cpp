@@ -81,7 +81,7 @@ class transformer final : public network {
 
   // The hidden state is kept as a matrix [examples * length, width]: a product with a matrix is
   // then one call of the BLAS.
-  torch::Tensor logits(const torch::Tensor& tokens) const override {
+  torch::Tensor logits(const torch::Tensor& tokens, batch_statistics) const override {
     const std::int64_t length = tokens.size(1);
     auto x = (at::embedding(token_embedding_, tokens) + position_embedding_.narrow(0, 0, length))
                  .view({-1, width_});

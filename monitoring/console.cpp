@@ -93,7 +93,7 @@ std::string shard_table(const run_plan& plan) {
   std::size_t name_width = 5;
   for (const auto& shard : plan.shards) name_width = std::max(name_width, shard.name.size());
 
-  const char* what = text ? "data" : "points";
+  const std::string what = text ? "data" : plan.unit + "s";
   std::string table = fmt::format("  {:<{}}  training {}", "shard", name_width, what);
   if (held_out) table += fmt::format("  held-out {}", what);
   table += text ? "   files\n" : "\n";
@@ -112,12 +112,15 @@ std::string shard_table(const run_plan& plan) {
   return table + more_rows(plan.shards.size(), "shards");
 }
 
-// A row of the table of evaluations. What only text has is left out elsewhere.
-std::string evaluation_row(const run_plan& plan, const std::array<std::string, 7>& cells) {
+// A row of the table of evaluations. What only text has is left out elsewhere, and so is an empty
+// last cell.
+std::string evaluation_row(const run_plan& plan, const std::array<std::string, 8>& cells) {
   std::string row =
       fmt::format("{:>8}  {:>7}  {:>12}  {:>13}", cells[0], cells[1], cells[2], cells[3]);
   if (plan.unit == "token") row += fmt::format("  {:>10}  {:>9}", cells[4], cells[5]);
-  return row + fmt::format("  {:>8}\n", cells[6]);
+  row += fmt::format("  {:>8}", cells[6]);
+  if (!cells[7].empty()) row += fmt::format("  {:>6}", cells[7]);
+  return row + '\n';
 }
 
 }  // namespace
@@ -147,6 +150,7 @@ std::string plan_text(const run_plan& plan) {
   row("directory", plan.directory);
   text += '\n' + worker_table(plan) + '\n';
   text += shard_table(plan) + '\n';
+  for (const auto& note : plan.data_notes) text += fmt::format("  note: {}\n\n", note);
   const std::string baselines = human_baselines(plan.baselines);
   if (!baselines.empty()) {
     text += fmt::format("  to beat    {} bits/byte (n-gram models)\n\n", baselines);
@@ -231,16 +235,19 @@ void console::progressed(const progress& p) {
 
 void console::evaluated(const evaluation& e) {
   clear();
+  const bool with_top5 = !std::isnan(e.top5);
   if (!table_begun_) {
     print(evaluation_row(plan_,
                          {"steps", "version", plan_.clock == "virtual" ? "virtual time" : "time",
-                          plan_.evaluated_on + " loss", "perplexity", "bits/byte", "accuracy"}));
+                          plan_.evaluated_on + " loss", "perplexity", "bits/byte", "accuracy",
+                          with_top5 ? "top-5" : ""}));
     table_begun_ = true;
   }
   print(evaluation_row(plan_, {fmt::format("{}", e.local_steps), fmt::format("{}", e.version),
                                human_duration(e.clock_seconds), human_number(e.loss, 4),
                                human_number(e.perplexity, 2), human_number(e.bits_per_byte, 4),
-                               fmt::format("{:.1f}%", 100.0 * e.accuracy)}));
+                               fmt::format("{:.1f}%", 100.0 * e.accuracy),
+                               with_top5 ? fmt::format("{:.1f}%", 100.0 * e.top5) : ""}));
 }
 
 void console::worker_changed(const worker_change_record& change) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,7 @@ struct run_plan {
   std::int64_t other_threads = 0;         // for everything but the workers' steps
   std::string blas;                       // the library that multiplies matrices, and its kernels
   std::string precision;                  // of the products in a local step: "f32" or "bf16"
-  std::string unit = "token";             // what is learned from: "token" or "point"
+  std::string unit = "token";             // what is learned from: "token", "point" or "image"
   std::string evaluated_on = "held-out";  // or "training", as evaluate.on
   std::vector<std::string> events;        // what will happen to workers, as in workers.events
   struct worker {
@@ -46,6 +47,7 @@ struct run_plan {
     std::size_t duplicates = 0;  // files left out
   };
   std::vector<shard> shards;
+  std::vector<std::string> data_notes;     // what a person should know of the data, a sentence each
   std::vector<baseline_result> baselines;  // empty if not asked for
 };
 
@@ -72,6 +74,8 @@ struct evaluation {
   double perplexity = 0.0;     // exp(loss)
   double bits_per_byte = 0.0;  // NaN where there is no text
   double accuracy = 0.0;       // top-1, 0..1
+  // The right class is among the five most likely, 0..1; NaN but for images of more classes.
+  double top5 = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> shard_loss;
   std::vector<std::int64_t> quotas;  // steps that each worker would get now; 0: it is away
 };
@@ -102,8 +106,9 @@ struct run_summary {
   std::int64_t workers = 0;
   std::int64_t local_steps = 0;
   std::int64_t tokens = 0;
+  double epochs = 0.0;  // tokens by the size of the training data
   std::uint64_t server_version = 0;
-  std::string unit = "token";             // what is learned from: "token" or "point"
+  std::string unit = "token";             // what is learned from: "token", "point" or "image"
   std::string evaluated_on = "held-out";  // or "training", as evaluate.on
   std::string precision;                  // "f32" or "bf16"
   double wall_seconds = 0.0;              // from the start to the end of the last evaluation
@@ -131,6 +136,7 @@ struct run_summary {
   struct {
     std::uint64_t down = 0;
     std::uint64_t up = 0;
+    std::uint64_t within_groups = 0;  // of both: for groups that averaged among themselves
   } bytes;
   std::optional<evaluation> final;
   std::optional<evaluation> best;
@@ -142,6 +148,7 @@ struct run_summary {
     double utilisation = 0.0;
   };
   std::vector<worker> per_worker;
+  std::vector<std::string> data_notes;  // as in run_plan, of all that was read
   std::vector<baseline_result> baselines;
   std::string directory;
 };

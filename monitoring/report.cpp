@@ -56,8 +56,7 @@ json shortened(const json& value) {
 }
 
 /// Null is NaN.
-double real(const json& line, const char* key) {
-  const json& value = line.at(key);
+double real(const json& value) {
   return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
@@ -131,7 +130,8 @@ struct round_record {
   std::uint64_t version = 0;
   std::uint64_t staleness = 0;
   std::int64_t steps = 0;
-  double cosine = 0.0;  // NaN: none
+  double cosine_to_momentum = 0.0;  // NaN: none
+  double cosine_to_others = 0.0;    // NaN: none
   double assigned = 0.0;
   double compute = 0.0;
   double settled = 0.0;
@@ -150,7 +150,8 @@ std::vector<round_record> read_rounds(const fs::path& path) {
     line.at("version").get_to(round.version);
     line.at("staleness").get_to(round.staleness);
     line.at("steps").get_to(round.steps);
-    round.cosine = real(line, "cosine_to_momentum");
+    round.cosine_to_momentum = real(line.at("cosine_to_momentum"));
+    round.cosine_to_others = real(line.value("cosine_to_others", json()));
     line.at("assigned_seconds").get_to(round.assigned);
     line.at("compute_seconds").get_to(round.compute);
     line.at("settled_seconds").get_to(round.settled);
@@ -260,14 +261,14 @@ json staleness_over_time(const std::vector<round_record>& rounds) {
   }
 }
 
-/// [[middle of the step, mean, 10th percentile, 90th percentile]...] of the applied updates'
+/// [[middle of the step, mean, 10th percentile, 90th percentile]...] of one of the applied updates'
 /// cosines.
-json cosine_over_time(const std::vector<round_record>& rounds) {
+json cosine_over_time(const std::vector<round_record>& rounds, double round_record::*cosine) {
   const time_steps steps(rounds);
   std::map<std::size_t, std::vector<double>> cosines;
   for (const auto& round : rounds) {
-    if (round.applied() && std::isfinite(round.cosine)) {
-      cosines[steps.of(round.settled)].push_back(round.cosine);
+    if (round.applied() && std::isfinite(round.*cosine)) {
+      cosines[steps.of(round.settled)].push_back(round.*cosine);
     }
   }
   json result = json::array();
@@ -322,20 +323,21 @@ void read_metrics(const fs::path& path, const traffic& sent, json& run) {
                                        "accuracy"};
   for (const auto* key : whole) columns[key] = json::array();
   for (const auto* key : real_keys) columns[key] = json::array();
-  columns["bytes"] = json::array();
+  columns["top5"] = columns["bytes"] = json::array();
   for_each_line(path, [&](const json& line) {
     if (line.contains("event")) {
       if (line.at("worker").get<std::size_t>() < workers_shown) changes.push_back(shortened(line));
       return;
     }
     for (const auto* key : whole) columns[key].push_back(line.at(key));
-    for (const auto* key : real_keys) columns[key].push_back(shortened(real(line, key)));
+    for (const auto* key : real_keys) columns[key].push_back(shortened(real(line.at(key))));
+    columns["top5"].push_back(shortened(real(line.value("top5", json()))));
     columns["bytes"].push_back(shortened(sent.until(line.at("local_steps").get<std::int64_t>())));
     json now = line.at("quotas");
     auto& list = now.get_ref<json::array_t&>();
     if (list.size() > workers_shown) list.resize(workers_shown);
     if (quotas.empty() || quotas.back().at(1) != now) {
-      quotas.push_back({shortened(real(line, "clock_seconds")), std::move(now)});
+      quotas.push_back({shortened(real(line.at("clock_seconds"))), std::move(now)});
     }
   });
   run["evaluations"] = std::move(columns);
@@ -361,7 +363,8 @@ json read_run(const report_run& source, std::size_t rounds_limit) {
   for (const auto& round : rounds) ++fates[round.fate];
   run["fates"] = fates;
   run["staleness_over_time"] = staleness_over_time(rounds);
-  run["cosine"] = cosine_over_time(rounds);
+  run["cosine"] = cosine_over_time(rounds, &round_record::cosine_to_momentum);
+  run["cosine_to_others"] = cosine_over_time(rounds, &round_record::cosine_to_others);
   run["timeline"] = timeline(rounds, rounds_limit);
   read_metrics(folder / "metrics.jsonl", traffic(rounds, run["summary"]), run);
   return run;

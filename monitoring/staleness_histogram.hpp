@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "monitoring/observer.hpp"
 
@@ -34,6 +35,17 @@ class staleness_histogram {
       if (seen >= rank) return staleness;
     }
     return 0;
+  }
+
+  nlohmann::json state() const { return counts_; }
+  /// Throws nlohmann::json::exception if this is no state().
+  void restore(const nlohmann::json& state) {
+    state.get_to(counts_);
+    total_ = sum_ = 0;
+    for (const auto& [staleness, count] : counts_) {
+      total_ += count;
+      sum_ += staleness * count;
+    }
   }
 
   staleness_summary summary() const {

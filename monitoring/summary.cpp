@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -35,6 +36,7 @@ json as_json(const evaluation& e) {
           {"perplexity", e.perplexity},
           {"bits_per_byte", e.bits_per_byte},
           {"accuracy", e.accuracy},
+          {"top5", e.top5},
           {"shard_loss", e.shard_loss},
           {"quotas", e.quotas},
           {"workers_live", std::count_if(e.quotas.begin(), e.quotas.end(),
@@ -83,6 +85,11 @@ std::string results(const run_summary& s) {
   text += result_row("accuracy", fmt::format("{:.1f}%", 100.0 * final.accuracy),
                      fmt::format("{:.1f}%", 100.0 * best.accuracy),
                      of_text ? "next token guessed right" : "classified right");
+  if (!std::isnan(final.top5)) {
+    text += result_row("top-5", fmt::format("{:.1f}%", 100.0 * final.top5),
+                       fmt::format("{:.1f}%", 100.0 * best.top5),
+                       "right class among the five most likely");
+  }
   return text;
 }
 
@@ -137,6 +144,10 @@ std::string costs(const run_summary& s) {
   }
   row("traffic", fmt::format("{} to the workers, {} to the server", human_bytes(s.bytes.down),
                              human_bytes(s.bytes.up)));
+  if (s.bytes.within_groups > 0) {
+    row("", fmt::format("({} of it within groups)", human_bytes(s.bytes.within_groups)));
+  }
+  for (const auto& note : s.data_notes) row("data", note);
   row("parameters", fmt::format("{}, SHA-256 {:.16}...",
                                 human_count(static_cast<double>(s.parameters)), s.params_sha256));
   return text;
@@ -170,47 +181,51 @@ std::string to_json(const run_summary& s) {
   }
   json baselines = json::object();
   for (const auto& b : s.baselines) baselines[b.name] = {{"bits_per_byte", b.bits_per_byte}};
-  const json value = {{"outcome", s.outcome},
-                      {"method", s.method},
-                      {"seed", s.seed},
-                      {"clock", s.clock},
-                      {"unit", s.unit},
-                      {"evaluated_on", s.evaluated_on},
-                      {"precision", s.precision},
-                      {"parameters", s.parameters},
-                      {"workers", s.workers},
-                      {"local_steps", s.local_steps},
-                      {"tokens", s.tokens},
-                      {"server_version", s.server_version},
-                      {"wall_seconds", s.wall_seconds},
-                      {"clock_seconds", s.clock_seconds},
-                      {"virtual_seconds", s.virtual_seconds},
-                      {"tokens_per_second", s.tokens_per_second},
-                      {"utilisation", s.utilisation},
-                      {"staleness",
-                       {{"mean", s.staleness.mean},
-                        {"p50", s.staleness.p50},
-                        {"p99", s.staleness.p99},
-                        {"max", s.staleness.max}}},
-                      {"updates",
-                       {{"applied", s.updates.applied},
-                        {"stale", s.updates.stale},
-                        {"rejected", s.updates.rejected},
-                        {"duplicate", s.updates.duplicate},
-                        {"run_ended", s.updates.run_ended},
-                        {"abandoned", s.updates.abandoned}}},
-                      {"late",
-                       {{"rounds", s.late.rounds},
-                        {"mean_seconds", s.late.mean_seconds},
-                        {"max_seconds", s.late.max_seconds}}},
-                      {"evaluations_skipped", s.evaluations_skipped},
-                      {"bytes", {{"down", s.bytes.down}, {"up", s.bytes.up}}},
-                      {"final", as_json(s.final)},
-                      {"best", as_json(s.best)},
-                      {"baselines", std::move(baselines)},
-                      {"per_worker", std::move(workers)},
-                      {"params_sha256", s.params_sha256},
-                      {"directory", s.directory}};
+  const json value = {
+      {"outcome", s.outcome},
+      {"method", s.method},
+      {"seed", s.seed},
+      {"clock", s.clock},
+      {"unit", s.unit},
+      {"evaluated_on", s.evaluated_on},
+      {"precision", s.precision},
+      {"parameters", s.parameters},
+      {"workers", s.workers},
+      {"local_steps", s.local_steps},
+      {"tokens", s.tokens},
+      {"epochs", s.epochs},
+      {"server_version", s.server_version},
+      {"wall_seconds", s.wall_seconds},
+      {"clock_seconds", s.clock_seconds},
+      {"virtual_seconds", s.virtual_seconds},
+      {"tokens_per_second", s.tokens_per_second},
+      {"utilisation", s.utilisation},
+      {"staleness",
+       {{"mean", s.staleness.mean},
+        {"p50", s.staleness.p50},
+        {"p99", s.staleness.p99},
+        {"max", s.staleness.max}}},
+      {"updates",
+       {{"applied", s.updates.applied},
+        {"stale", s.updates.stale},
+        {"rejected", s.updates.rejected},
+        {"duplicate", s.updates.duplicate},
+        {"run_ended", s.updates.run_ended},
+        {"abandoned", s.updates.abandoned}}},
+      {"late",
+       {{"rounds", s.late.rounds},
+        {"mean_seconds", s.late.mean_seconds},
+        {"max_seconds", s.late.max_seconds}}},
+      {"evaluations_skipped", s.evaluations_skipped},
+      {"bytes",
+       {{"down", s.bytes.down}, {"up", s.bytes.up}, {"within_groups", s.bytes.within_groups}}},
+      {"final", as_json(s.final)},
+      {"best", as_json(s.best)},
+      {"data_notes", s.data_notes},
+      {"baselines", std::move(baselines)},
+      {"per_worker", std::move(workers)},
+      {"params_sha256", s.params_sha256},
+      {"directory", s.directory}};
   return dump(value, 2) + '\n';
 }
 

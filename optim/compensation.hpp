@@ -29,8 +29,8 @@ class compensation {
   void apply(std::size_t first, std::span<const float> theta, std::span<const float> base,
              std::span<float> g);
 
-  /// s of "adaptive", all of it between updates; nullptr otherwise.
-  const buffer_ptr& mean_square() const { return mean_square_; }
+  /// s of "adaptive", all of it between updates, to be read, set or replaced; nullptr otherwise.
+  buffer_ptr& mean_square() { return mean_square_; }
 
  private:
   bool active_;

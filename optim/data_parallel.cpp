@@ -11,7 +11,7 @@ namespace rubato {
 
 data_parallel::data_parallel(const parameter_layout& layout, const config::inner_section& inner)
     : layout_(layout),
-      optimizer_(make_inner_optimizer(inner)),
+      optimizer_(make_inner_optimizer(inner, layout)),
       pool_(layout_.size()),
       mean_(layout_.end(section::averaged)) {}
 
@@ -36,7 +36,7 @@ version_ptr data_parallel::step(const parameter_buffer& current,
   std::copy(old.begin(), old.end(), next->data());
   optimizer_->step(next->span().first(trainable), std::as_const(mean_).span().first(trainable),
                    state_, lr);
-  for (std::size_t i = trainable; i < shared; ++i) next->data()[i] = old[i] - mean_.data()[i];
+  std::copy(mean_.data() + trainable, mean_.data() + shared, next->data() + trainable);
   return next;
 }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "config/config.hpp"
 #include "optim/inner_optimizer.hpp"
@@ -20,13 +21,16 @@ class data_parallel {
 
   /// The version after `current`: one step of the inner optimizer, clipping included, at rate `lr`
   /// on the mean of the gradients, which are the inputs' deltas in the trainable section. Averaged
-  /// tensors move by the mean of their differences to the base, local ones stay.
+  /// tensors become the mean of what the workers ended with, local ones stay.
   /// Throws std::invalid_argument unless there is at least one input and sizes fit.
   version_ptr step(const parameter_buffer& current, std::span<const merge_input> gradients,
                    double lr);
 
   /// The optimizer's state as it is now.
   const inner_state& state() const { return state_; }
+
+  /// Goes on from a state of one with the same layout and optimizer; the buffers become its own.
+  void restore(inner_state state) { state_ = std::move(state); }
 
  private:
   parameter_layout layout_;

@@ -22,7 +22,9 @@ namespace rubato {
 
 /// One worker's contribution to a merge.
 struct merge_input {
-  version_ptr delta;    // theta_base - theta_end, of the whole layout's size
+  // Of the whole layout's size: theta_base - theta_end in the trainable section, what the worker
+  // ended with in the averaged one; nothing is read of the local one.
+  version_ptr delta;
   version_ptr base;     // the version the worker started from; may be null unless needs_base()
   double weight = 1.0;  // beside the other inputs; of a single one, a plain factor
 };
@@ -35,10 +37,12 @@ struct named_buffer {
 /// Everything a merger remembers between merges, between two steps of the optimizer too. Saved and
 /// restored, it goes on bit for bit.
 struct merger_state {
-  std::uint64_t updates = 0;  // steps of the optimizer so far: t of the papers
-  std::uint64_t pending = 0;  // merges since then that wait for their step
+  std::uint64_t updates = 0;    // steps of the optimizer so far: t of the papers
+  std::uint64_t pending = 0;    // merges since then that wait for their step
+  double pending_weight = 0.0;  // of their updates together
   // The optimizer's (outer_optimizer::buffer_names()), then "pending" (with outer.accumulate > 1:
-  // the sum of what waits) and "mean_square" (with adaptive compensation).
+  // the sum of what waits, of averaged tensors the mean) and "mean_square" (with adaptive
+  // compensation).
   std::vector<named_buffer> buffers;
 };
 
@@ -51,18 +55,21 @@ class merger {
 
   /// The version after `current`, in five stages; the first four make g of the trainable section:
   /// 1. delay compensation of each pseudo-gradient (compensation.hpp);
-  /// 2. for methods that measure from the current parameters (mixing): + theta - theta_base;
+  /// 2. for methods that measure from the current parameters (mixing), and with
+  ///    outer.group_rounds > 1, where rounds start from what groups have: + theta - theta_base;
   /// 3. weights: a single input is multiplied with its own, several are averaged with theirs, in
   ///    the order given;
   /// 4. accumulation: until outer.accumulate merges have come, their sum waits and the result is
   ///    `current` itself; then their mean (each counts 1 / outer.accumulate) goes on;
   /// 5. one step of the optimizer.
-  /// Averaged tensors pass through stages 3 and 4 and move by the result:
-  /// b' = b - weight (b_base - b_end). Local ones stay.
+  /// Averaged tensors go to the weighted mean of what the workers ended with, all the way in sync
+  /// mode, otherwise a share a of it: b' = (1 - a) b + a mean with a = min(1, sum of weights /
+  /// workers.count), so that the updates of all workers together replace b once. They stay between
+  /// their inputs: a variance stays positive. With accumulation the mean is that of all that
+  /// waited. Local ones stay.
   /// `inner_lr`: the workers' learning rate at the start of the round, see outer_optimizer::merge.
   /// Throws std::invalid_argument unless there is at least one input, every buffer has
-  /// layout.size() floats, bases are there if needs_base(), and the weights of several inputs have
-  /// a positive, finite sum.
+  /// layout.size() floats, bases are there if needs_base(), and weights are positive and finite.
   version_ptr merge(const version_ptr& current, std::span<const merge_input> inputs,
                     double inner_lr);
 
@@ -73,8 +80,8 @@ class merger {
   /// NaN if either is zero or the method has none.
   double cosine_to_momentum(const parameter_buffer& delta) const;
 
-  /// The buffers are the merger's own: the next merge changes them.
-  merger_state state() const;
+  /// The buffers stay as they are for as long as they are held: the next merge goes on in copies.
+  merger_state state();
 
   /// Goes on from a state of a merger with the same layout and configuration; copies its values.
   /// Throws std::invalid_argument, and changes nothing, when names, order or sizes differ.
@@ -86,19 +93,28 @@ class merger {
                std::span<float> delta);
   std::span<const float> combine(const parameter_buffer& current,
                                  std::span<const merge_input> inputs);
-  bool accumulate(std::span<const float> g);
-  std::vector<std::pair<std::string, buffer_ptr>> own_buffers() const;
+  bool accumulate(std::span<const float> g, double weight);
+  std::vector<std::pair<std::string, buffer_ptr*>> own_buffers();
+  void take_back();
 
   parameter_layout layout_;
   std::unique_ptr<outer_optimizer> optimizer_;
   compensation compensation_;
   std::uint64_t accumulate_;
+  bool from_current_;   // stage 2
+  double full_weight_;  // that replaces averaged tensors; 0: any weight does
   outer_state outer_;
   buffer_ptr pending_sum_;  // nullptr unless outer.accumulate > 1
   std::uint64_t pending_ = 0;
+  double pending_weight_ = 0.0;
+  bool lent_ = false;  // somebody may be reading the buffers of the state
   buffer_pool pool_;
   parameter_buffer g_;                             // between stages
   mutable std::optional<double> momentum_square_;  // its squared norm, until it changes
 };
+
+/// Settings with which a merger takes the plain mean of parameters, as Local SGD does: for groups
+/// that average among themselves.
+config plain_mean(config c);
 
 }  // namespace rubato

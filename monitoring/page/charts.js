@@ -132,8 +132,10 @@ function series_colour(index) {
   return css(`--series-${index % 8}`);
 }
 
+const dashes = [[], [7, 4], [2, 3]];
+
 function series_dash(index) {
-  return [[], [7, 4], [2, 3]][Math.floor(index / 8) % 3];
+  return dashes[Math.floor(index / 8) % dashes.length];
 }
 
 function fail(error) {
@@ -316,6 +318,140 @@ function draw_lines(
       },
     },
     [marks_plugin(marks.filter((mark) => mark.y >= low && mark.y <= high))],
+  );
+}
+
+const point_styles = ["circle", "rect", "triangle", "rectRot", "crossRot", "star"];
+const point_marks = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u2715", "\u2217"]; // the same
+
+/// Standard errors as vertical bars.
+const error_bars = {
+  id: "error_bars",
+  beforeDatasetsDraw(chart) {
+    const { ctx, scales } = chart;
+    ctx.save();
+    for (const meta of chart.getSortedVisibleDatasetMetas()) {
+      const { data, borderColor } = chart.data.datasets[meta.index];
+      ctx.strokeStyle = borderColor;
+      ctx.lineWidth = 1.5;
+      ctx.beginPath();
+      data.forEach(({ y, error }, i) => {
+        if (!(error > 0)) return;
+        const { x } = meta.data[i];
+        const ends = [y - error, y + error].map((end) => scales.y.getPixelForValue(end));
+        for (const end of ends) {
+          ctx.moveTo(x - 4, end);
+          ctx.lineTo(x + 4, end);
+        }
+        ctx.moveTo(x, ends[0]);
+        ctx.lineTo(x, ends[1]);
+      });
+      ctx.stroke();
+    }
+    ctx.restore();
+  },
+};
+
+/// The text of each point next to it, where there is room.
+const point_texts = {
+  id: "point_texts",
+  afterDatasetsDraw(chart) {
+    const { ctx, chartArea } = chart;
+    ctx.save();
+    ctx.font = "12px system-ui, sans-serif";
+    ctx.textBaseline = "middle";
+    ctx.strokeStyle = css("--ground");
+    ctx.lineWidth = 3;
+    const metas = chart.getSortedVisibleDatasetMetas();
+    const taken = metas.flatMap(({ data }) =>
+      data.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 })),
+    );
+    const is_free = (box) =>
+      box.left >= chartArea.left &&
+      box.right <= chartArea.right &&
+      box.top >= chartArea.top &&
+      box.bottom <= chartArea.bottom &&
+      taken.every(
+        (other) =>
+          box.right < other.left ||
+          box.left > other.right ||
+          box.bottom < other.top ||
+          box.top > other.bottom,
+      );
+    for (const meta of metas) {
+      const { data, borderColor } = chart.data.datasets[meta.index];
+      ctx.fillStyle = borderColor;
+      meta.data.forEach(({ x, y }, i) => {
+        const { text } = data[i];
+        if (!text) return;
+        const width = ctx.measureText(text).width;
+        const boxes = [y - 12, y + 12, y - 24, y + 24].flatMap((middle) =>
+          [x + 7, x - 7 - width].map((left) => ({
+            left,
+            right: left + width,
+            top: middle - 6,
+            bottom: middle + 6,
+          })),
+        );
+        const box = boxes.find(is_free);
+        if (!box) return;
+        taken.push(box);
+        ctx.strokeText(text, box.left, (box.top + box.bottom) / 2); // lines behind it end there
+        ctx.fillText(text, box.left, (box.top + box.bottom) / 2);
+      });
+    }
+    ctx.restore();
+  },
+};
+
+/// `lines`: {label, index, style, points: [{x, y, error, text}...]}; the points of a line are joined.
+function draw_points(plot, self, lines, { x, y, x_format, logarithmic, tip }) {
+  const points = lines.flatMap((line) => line.points);
+  if (points.length === 0) {
+    nothing_to_draw(plot, "Nothing to show here.");
+    return;
+  }
+  const datasets = lines.map((line) => {
+    const colour = series_colour(line.index);
+    return {
+      label: line.label,
+      data: line.points,
+      borderColor: colour,
+      backgroundColor: colour,
+      borderDash: dashes[line.style % dashes.length],
+      borderWidth: 1.5,
+      pointStyle: point_styles[line.style % point_styles.length],
+      pointRadius: 5,
+      pointHoverRadius: 7,
+      fill: false,
+    };
+  });
+  const [low, high] = extent(points.flatMap((p) => [p.y - (p.error ?? 0), p.y + (p.error ?? 0)]));
+  const [first, last] = extent(points.map((point) => point.x));
+  const span = logarithmic ? { min: first / 1.25, max: last * 1.6 } : { min: 0, max: last * 1.15 };
+  const ticks = logarithmic ? log_ticks(span.min, span.max).map((value) => ({ value })) : null;
+  draw_chart(
+    plot,
+    self,
+    "line",
+    `${self.title}: ${y} against ${x}`,
+    { datasets },
+    {
+      parsing: false,
+      interaction: { mode: "nearest_of_lines" },
+      scales: {
+        x: {
+          ...axis(x, x_format),
+          ...span,
+          ...(logarithmic
+            ? { type: "logarithmic", afterBuildTicks: (scale) => (scale.ticks = ticks) }
+            : {}),
+        },
+        y: { ...axis(y), suggestedMin: low, suggestedMax: high, grace: "8%" },
+      },
+      plugins: { tooltip: { callbacks: { title: () => "", label: tip } } },
+    },
+    [error_bars, point_texts],
   );
 }
 

@@ -149,6 +149,7 @@ function build_run(raw, index) {
     fates: raw.fates,
     staleness_over_time: raw.staleness_over_time,
     cosine: raw.cosine,
+    cosine_to_others: raw.cosine_to_others,
     timeline: raw.timeline,
   };
 }
@@ -461,6 +462,13 @@ function result_quantities(model) {
       "averaged",
     ],
     [
+      "top-5",
+      `share of ${unit}s whose right class was among the five most likely, at the end`,
+      f("top5"),
+      percent_text,
+      "averaged measured",
+    ],
+    [
       "best loss",
       "the lowest on the way: chosen by looking at the evaluation data, so compare by the final loss",
       s((x) => x.best && x.best.loss),
@@ -468,6 +476,12 @@ function result_quantities(model) {
     ],
     ["local steps", "of all updates that arrived", s((x) => x.local_steps), count_text],
     [`${unit}s`, "trained on, repetitions included", s((x) => x.tokens), short_count_text],
+    [
+      "epochs",
+      "how many times that goes through the training data",
+      s((x) => x.epochs),
+      (x) => number_text(x, 3),
+    ],
     [
       "versions",
       "how many times the server changed the parameters",
@@ -545,6 +559,79 @@ function result_quantities(model) {
     averaged: kind.includes("averaged"),
     rare: kind.includes("rare"),
     of_text: kind.includes("text"),
+    if_measured: kind.includes("measured"),
   }));
-  return quantities.filter((quantity) => model.of_text || !quantity.of_text);
+  const is_shown = ({ get, of_text, if_measured }) =>
+    (model.of_text || !of_text) && (!if_measured || model.runs.some((run) => is_number(get(run))));
+  return quantities.filter(is_shown);
+}
+
+// -- trade-offs -----------------------------------------------------------------------------------
+
+/// What a key is called where there is little room: "H", or what follows its dot.
+function short_key(key) {
+  return key === "quota.local_steps" ? "H" : key.split(".").pop();
+}
+
+/// What each run of a comparison came to in each setting: {run, label, values, result}. `values` are
+/// those of the varied keys, and the budget where a run has several. A run that sets a varied key
+/// itself comes to the same in several settings, and is there once.
+function comparison_points(comparison) {
+  const points = new Map();
+  for (const result of comparison.results ?? []) {
+    const { run, label, varied } = result;
+    if (points.has(label)) continue;
+    const budgets = comparison.results.filter((other) => other.run === run).map((r) => r.budget);
+    const several = budgets.some((budget) => budget !== budgets[0]);
+    const values = { ...varied, ...(several ? { budget: String(result.budget) } : {}) };
+    points.set(label, { run, label, values, result });
+  }
+  return [...points.values()];
+}
+
+/// The keys with several values, those with the most numbers first.
+function varied_keys(points) {
+  const values = new Map();
+  for (const point of points) {
+    for (const [key, value] of Object.entries(point.values)) {
+      values.set(key, (values.get(key) ?? new Set()).add(value));
+    }
+  }
+  const numbers = (key) => [...values.get(key)].filter((x) => is_number(setting_value(x))).length;
+  const keys = [...values.keys()].filter((key) => values.get(key).size > 1);
+  return keys.sort((a, b) => numbers(b) - numbers(a));
+}
+
+/// Points of one run that differ in `key` alone, in the order of its values: {run, rest, points},
+/// where `rest` says what else is varied, as text.
+function tradeoff_lines(points, key) {
+  const lines = new Map();
+  for (const point of points) {
+    const others = Object.entries(point.values).filter(([other]) => other !== key);
+    const rest = others.map(([other, x]) => `${other} = ${setting_text(x)}`).join(", ");
+    const identity = JSON.stringify([point.run, rest]);
+    if (!lines.has(identity)) lines.set(identity, { run: point.run, rest, points: [] });
+    lines.get(identity).points.push(point);
+  }
+  const order = (point) => setting_value(point.values[key] ?? "0");
+  for (const line of lines.values()) {
+    if (line.points.every((point) => is_number(order(point)))) {
+      line.points.sort((a, b) => order(a) - order(b));
+    }
+  }
+  return [...lines.values()];
+}
+
+/// Round numbers of a logarithmic axis, at least four if there can be.
+function log_ticks(low, high) {
+  const fine = [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9];
+  const choices = [[1], [1, 3], [1, 2, 5], [1, 2, 3, 4, 5, 7], fine];
+  for (const factors of choices) {
+    const ticks = [];
+    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; ++power) {
+      ticks.push(...factors.map((factor) => factor * 10 ** power));
+    }
+    const inside = ticks.filter((tick) => tick >= low && tick <= high);
+    if (inside.length >= 4 || factors === fine) return inside;
+  }
 }

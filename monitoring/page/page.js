@@ -16,10 +16,14 @@
 //     fates: {fate: rounds},
 //     staleness_over_time: [[time, [[staleness, updates]...]]...],
 //     cosine: [[time, mean, 10th percentile, 90th percentile]...],
+//     cosine_to_others: the same,
 //     timeline: {until, rounds: [[worker, fate, base, version, staleness, steps, assigned, compute,
 //                                 settled]...]}
 //   }...],
-//   comparison: null or {tables: [{title, note, columns, rows}...]}
+//   comparison: null or {
+//     tables: [{title, note, columns, rows}...],
+//     results: as in comparison.json; their `label` is that of their runs
+//   }
 // }
 
 async function read_source() {
@@ -266,7 +270,9 @@ function learning_part(model) {
     perplexity: { name: "perplexity", title: "perplexity (e to the loss)" },
     bits_per_byte: { name: "bits per byte", title: "bits per byte of text" },
     accuracy: { name: "accuracy", title: `${model.unit}s predicted right (%)` },
+    top5: { name: "top-5", title: "right class among the five most likely (%)" },
   };
+  const is_share = () => measure === "accuracy" || measure === "top5";
   const against = {
     local_steps: "local steps",
     tokens: `${model.unit}s`,
@@ -278,7 +284,7 @@ function learning_part(model) {
 
   const unit = time_unit(longest_time(model.runs));
   const value_text = (value) =>
-    measure === "accuracy" ? `${number_text(value, 3)}\u202f%` : number_text(value, 5);
+    is_share() ? `${number_text(value, 3)}\u202f%` : number_text(value, 5);
   const axes = {
     local_steps: {
       column: "local_steps",
@@ -312,7 +318,7 @@ function learning_part(model) {
 
   const draw = (plot, self) => {
     const x = axes[base];
-    const scale_y = measure === "accuracy" ? 100 : 1;
+    const scale_y = is_share() ? 100 : 1;
     let lines = visible_methods(model).map((method) => ({
       label: method.label,
       index: method.index,
@@ -402,6 +408,7 @@ function learning_part(model) {
 }
 
 function comparison_part(model) {
+  const said = new Set(); // notes that several tables have
   return model.comparison.tables.map((given) => {
     const numeric = (i) =>
       given.rows.every(
@@ -426,8 +433,11 @@ function comparison_part(model) {
         given.rows.map((row) => row.map((value, i) => cell(value, columns[i]))),
         { sortable: columns.length > 1 },
       ),
-      given.note ? element("p", { class: "quiet" }, given.note) : null,
+      given.note && !said.has(given.note)
+        ? element("p", { class: "quiet" }, given.note)
+        : null,
     ];
+    said.add(given.note);
     const title = given.title ?? "";
     return given.rows.length > 15
       ? element(
@@ -438,6 +448,173 @@ function comparison_part(model) {
         )
       : element("div", { class: "part" }, element("h3", null, title), ...content);
   });
+}
+
+function tradeoff_part(model) {
+  const all = model.comparison ? comparison_points(model.comparison) : [];
+  const points = all.filter(
+    ({ result }) => result.diverged === 0 && is_number(result.final_loss.mean),
+  );
+  if (points.length < 2) return [];
+  const on = `on ${model.evaluated_on || "evaluation"} data`;
+  const measures = {
+    accuracy: { title: `final accuracy ${on} (%)`, text: percent_text, scale: 100 },
+    top5: {
+      name: "top-5",
+      title: `final top-5 accuracy ${on} (%)`,
+      text: percent_text,
+      scale: 100,
+    },
+    final_loss: {
+      name: "loss",
+      title: `final loss ${on} (nats per ${model.unit})`,
+      text: loss_text,
+      scale: 1,
+    },
+  };
+  const measured = Object.keys(measures).filter((key) =>
+    points.some(({ result }) => is_number(result[key].mean)),
+  );
+  const keys = varied_keys(points);
+  let measure = model.of_text ? "final_loss" : measured[0];
+  let joined = keys[0];
+
+  // A run has the colour that it has in its first setting elsewhere.
+  const runs = [...new Set(points.map((point) => point.run))];
+  const index_of = (run) => {
+    const { label } = points.find((point) => point.run === run);
+    return model.methods.find((method) => method.label === label)?.index ?? runs.indexOf(run);
+  };
+  const is_shown = ({ label }) =>
+    visible_methods(model).some((method) => method.label === label);
+  const rests = () => [...new Set(tradeoff_lines(points, joined).map(({ rest }) => rest))];
+  const text_of = ({ run, values }, first) => {
+    if (!(joined in values)) return run;
+    const value = setting_text(values[joined]);
+    return first ? `${short_key(joined)} = ${value}` : value;
+  };
+  const tip = ({ raw: { point } }) => {
+    const { run, values, result } = point;
+    const { name = measure, text } = measures[measure];
+    const settings = Object.entries(values).map(([key, value]) => `${key} ${setting_text(value)}`);
+    const quality = with_error({ text }, result[measure], result[measure].error);
+    const syncs = plural(Math.round(result.synchronisations.mean), "synchronisation");
+    return [
+      [run, ...settings].join(", "),
+      `${name} ${quality}, ${plural(result[measure].count, "seed")}`,
+      `${bytes_text(result.bytes_a_worker.mean)} a worker, ${syncs}`,
+      `${duration_text(result.virtual_seconds.mean)} of virtual time`,
+    ];
+  };
+  const draw_against = (x) => (plot, self) => {
+    const { scale, title } = measures[measure];
+    const styles = rests();
+    const lines = tradeoff_lines(points.filter(is_shown), joined).map((line) => ({
+      label: line.run,
+      index: index_of(line.run),
+      style: styles.indexOf(line.rest),
+      points: line.points
+        .filter(({ result }) => is_number(result[measure].mean) && x.get(result) > 0)
+        .map((point, i) => ({
+          x: x.get(point.result),
+          y: scale * point.result[measure].mean,
+          error: scale * (point.result[measure].error ?? 0),
+          text: text_of(point, i === 0),
+          point,
+        })),
+    }));
+    draw_points(plot, self, lines, { ...x, y: title, tip });
+  };
+
+  const unit = time_unit(Math.max(...points.map(({ result }) => result.virtual_seconds.mean)));
+  const where = "Better is up and to the left or, where the loss is shown, down and to the left.";
+  const panels = [
+    panel(
+      "Against communication",
+      `Each point is what a run came to in a setting, the mean over its seeds; the bars are one standard error long, up and down. ${where} The axis is logarithmic.`,
+      draw_against({
+        get: (result) => result.bytes_a_worker.mean,
+        x: "bytes to and from each worker, in the whole run",
+        x_format: bytes_text,
+        logarithmic: true,
+      }),
+      { tall: true },
+    ),
+    panel(
+      "Against time",
+      `The same points against the time of the whole run. ${where}`,
+      draw_against({
+        get: (result) => result.virtual_seconds.mean / unit.seconds,
+        x: clock_title(model, unit.name),
+      }),
+      { tall: true },
+    ),
+  ];
+
+  const joined_by = () =>
+    short_key(joined) === "H" ? `${joined} (H, the local steps of a round)` : joined;
+  const meaning = element("p", { class: "quiet" });
+  const legend = element("div", { class: "legend" });
+  const fill_legend = () => {
+    const styles = rests();
+    meaning.textContent = keys.length
+      ? `Here a run has one colour in all settings. Points of a run that differ in ${joined_by()} alone are joined, and its value stands beside them.`
+      : "";
+    legend.replaceChildren(
+      ...runs.map((run) => element("span", null, swatch(index_of(run)), run)),
+      ...(styles.length > 1
+        ? styles.map((rest, i) =>
+            element(
+              "span",
+              null,
+              element("span", null, point_marks[i % point_marks.length]),
+              rest || "as the run sets it",
+            ),
+          )
+        : []),
+    );
+  };
+  fill_legend();
+  const redraw = () => {
+    fill_legend();
+    panels.forEach((self) => self.draw());
+  };
+  const show = choice(
+    "show",
+    measured.map((key) => [key, measures[key].name ?? key]),
+    measure,
+    (key) => {
+      measure = key;
+      redraw();
+    },
+  );
+  const join = choice(
+    "join points that differ in",
+    keys.map((key) => [key, key]),
+    joined,
+    (key) => {
+      joined = key;
+      redraw();
+    },
+  );
+  const controls = [measured.length > 1 ? show : null, keys.length > 1 ? join : null];
+  const left_out = all.length - points.length;
+  return [
+    section(
+      "Trade-off",
+      element("div", { class: "controls" }, ...controls),
+      meaning,
+      legend,
+      element("div", { class: "grid" }, ...panels.map((self) => self.node)),
+      left_out > 0
+        ? element(
+            "p",
+            { class: "quiet" },
+            `Not drawn, because a seed diverged or none has a result: ${left_out} of ${plural(all.length, "point")}.`,
+          )
+        : null,
+    ),
+  ];
 }
 
 function staleness_part(model) {
@@ -607,23 +784,43 @@ function fates_part(model) {
 }
 
 function cosine_part(model) {
+  return cosine_panel(model, {
+    title: "Do updates agree with the momentum?",
+    text: "The cosine between an update and the server's momentum just before it was merged: above 0 it pushes the way the model is already going, at 0 sideways, below 0 back.",
+    who: "Only methods with outer momentum have one.",
+    axis: "cosine to the momentum (\u22121 to 1)",
+    column: "cosine",
+  });
+}
+
+/// Nothing unless a run has record.pairwise_cosines.
+function pairwise_cosine_part(model) {
+  if (model.runs.every((run) => run.cosine_to_others.length === 0)) return "";
+  return cosine_panel(model, {
+    title: "Do workers agree with each other?",
+    text: "Cosine between pseudo-gradients: of each update with the latest one of every other worker, in synchronous runs with those of its own round. Near 1 all workers found the same way, near 0 each found its own.",
+    who: "Only runs with record.pairwise_cosines have it.",
+    axis: "cosine between pseudo-gradients (\u22121 to 1)",
+    column: "cosine_to_others",
+  });
+}
+
+function cosine_panel(model, about) {
   const unit = time_unit(longest_time(model.runs));
   const single = model.runs.length === 1;
   return panel(
-    "Do updates agree with the momentum?",
+    about.title,
     [
-      "The cosine between an update and the server's momentum just before it was merged: above 0 it pushes the way the model is already going, at 0 sideways, below 0 back. ",
-      single
-        ? "Line: mean; shade: the middle 80\u202f% of updates."
-        : "Only methods with outer momentum have one.",
-    ].join(""),
+      about.text,
+      single ? "Line: mean; shade: the middle 80\u202f% of updates." : about.who,
+    ].join(" "),
     (plot, self) => {
       const lines = visible_methods(model).map((method) => ({
         label: method.label,
         index: method.index,
         points: mean_line(
           method.runs.map((run) =>
-            run.cosine.map(([time, mean, low, high]) => ({
+            run[about.column].map(([time, mean, low, high]) => ({
               x: time / unit.seconds,
               y: mean,
               ...(single ? { low, high } : {}),
@@ -633,7 +830,7 @@ function cosine_part(model) {
       }));
       draw_lines(plot, self, lines, {
         x: clock_title(model, unit.name),
-        y: "cosine to the momentum (\u22121 to 1)",
+        y: about.axis,
         marks: [{ name: "", y: 0 }],
         tip: (item) =>
           `${item.dataset.label}: ${number_text(item.raw.y, 3)} at ${duration_text(item.raw.x * unit.seconds)}`,
@@ -908,11 +1105,12 @@ function show_page(model) {
   key_part(model);
   const several = model.methods.length > 1 || model.runs.length > 1;
   main.replaceChildren(
+    ...tradeoff_part(model),
     section("Result", ...result_part(model, several)),
     section("Learning", learning_part(model)),
     section("Settings", ...settings_part(model)),
     section("Staleness", staleness_part(model)),
-    section("Updates", ...fates_part(model), cosine_part(model)),
+    section("Updates", ...fates_part(model), cosine_part(model), pairwise_cosine_part(model)),
     section(several ? "One run in detail" : "Workers", detail_part(model)),
     section("All numbers", ...numbers_part(model)),
   );

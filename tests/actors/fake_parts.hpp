@@ -91,6 +91,7 @@ class quadratic final : public learner {
     return distance(b, true);
   }
   evaluation_sums evaluate(const batch& b) override { return {distance(b, false), 1, 0}; }
+  void update_statistics(const batch& /*b*/, double /*share*/) override {}
 
  private:
   static parameter_layout make_layout() {
@@ -118,6 +119,45 @@ class quadratic final : public learner {
   parameter_buffer parameters_;
   parameter_buffer gradient_;
   disturbance disturb_;
+};
+
+/// A learner with a tensor of each section. The loss is half the squared distance of its one weight
+/// to 10; the averaged and the local tensor count gradients, each on from what it was set to.
+class counter : public learner {
+ public:
+  static constexpr std::size_t averaged_at = 16;  // in its buffer
+  static constexpr std::size_t local_at = 32;
+
+  counter() : parameters_(layout_.size()), gradient_(layout_.size()) {}
+
+  const parameter_layout& layout() const override { return layout_; }
+  std::span<float> parameters() override { return parameters_.span(); }
+  std::span<float> gradient() override { return gradient_.span(); }
+
+  double compute_gradient(const batch& b) override {
+    gradient_.data()[0] = parameters_.data()[0] - 10.0F;
+    parameters_.data()[averaged_at] += 1.0F;
+    parameters_.data()[local_at] += 1.0F;
+    return evaluate(b).loss;
+  }
+  evaluation_sums evaluate(const batch& /*b*/) override {
+    const double distance = double{parameters_.data()[0]} - 10.0;
+    return {0.5 * distance * distance, 1, 0};
+  }
+  void update_statistics(const batch& /*b*/, double /*share*/) override {}
+
+ private:
+  static parameter_layout make_layout() {
+    parameter_layout layout;
+    layout.add("weight", {1});
+    layout.add("averaged", {1}, section::averaged);
+    layout.add("local", {1}, section::local);
+    return layout;
+  }
+
+  parameter_layout layout_ = make_layout();
+  parameter_buffer parameters_;
+  parameter_buffer gradient_;
 };
 
 }  // namespace rubato::fake

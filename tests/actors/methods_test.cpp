@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 #include <vector>
 
 #include "coordination/schedule.hpp"
@@ -211,5 +212,175 @@ TEST_CASE_FIXTURE(fixture, "every asynchronous method learns, with the same bits
     if (c.staleness.limit == 3) CHECK(one.updates.stale > 0);
     c.run.threads = 3;
     CHECK(run().params_sha256 == one.params_sha256);
+  }
+}
+
+// -- averaged and local tensors -----------------------------------------------------------------
+
+TEST_CASE_FIXTURE(fixture, "averaged tensors are the mean of the workers', local ones their own") {
+  struct observed : fake::counter {
+    explicit observed(std::map<float, int>& seen) : seen_(seen) {}
+    double compute_gradient(const batch& b) override {
+      seen_[parameters()[local_at]] += 1;
+      return counter::compute_gradient(b);
+    }
+    std::map<float, int>& seen_;
+  };
+  std::map<float, int> seen;  // how often the local tensor had which value
+  make_learner = [&seen] { return std::make_unique<observed>(seen); };
+  c.run.threads = 1;  // all workers share one lane
+  make_sync("sgd", 0.3);
+  for (const char* state : {"keep", "zero", "average"}) {
+    CAPTURE(state);
+    c.inner.state = state;
+    seen.clear();
+    run();
+    // A worker's ten rounds of ten gradients are counted on from round to round, by itself ...
+    CHECK(seen.size() == 100);
+    CHECK(seen.rbegin()->first == 99.0F);
+    for (const auto& [value, workers] : seen) CHECK(workers == 4);
+    CHECK(parameters({"local"}) == std::vector<float>{0.0F});
+    // ... and by all together.
+    CHECK(parameters({"averaged"}) == std::vector<float>{100.0F});
+  }
+  // Asynchronously each of the 40 arrivals goes a quarter of its way, at most 10 steps ahead.
+  c.inner.state = "keep";
+  c.outer.mode = "async";
+  run();
+  const float counted = parameters({"averaged"})[0];
+  CHECK(counted > 30.0F);
+  CHECK(counted <= 100.0F);
+}
+
+// -- groups -------------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(fixture,
+                  "groups that average in every round with all are ordinary sync, to the bit") {
+  make_sync("nesterov", 0.7);
+  const auto plain = run();
+  c.outer.group_size = 2;
+  const auto grouped = run();
+  CHECK(grouped.params_sha256 == plain.params_sha256);
+  CHECK(grouped.bytes.within_groups == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "groups of one worker are Local SGD with as many times the steps") {
+  for (const char* optimizer : {"sgd", "nesterov", "slowmo"}) {
+    CAPTURE(optimizer);
+    make_sync(optimizer, 0.7);
+    c.inner.optimizer = "momentum";
+    c.inner.final_lr = 0.01;
+    c.outer.momentum = 0.5;
+    c.quota.local_steps = 50;
+    c.outer.group_rounds = 1;
+    const auto long_rounds = run();
+    const auto expected = parameters();
+    c.quota.local_steps = 10;
+    c.outer.group_rounds = 5;
+    const auto s = run();
+    CHECK(relative_difference(parameters(), expected) < 1e-5);
+    CHECK(s.server_version == long_rounds.server_version);
+    CHECK(s.virtual_seconds == doctest::Approx(long_rounds.virtual_seconds));
+    c.outer.group_rounds = 4;  // the comparison can fail
+    CHECK(relative_difference(result(), expected) > 1e-4);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "one group of all with outer SGD of rate 1 is ordinary Local SGD") {
+  make_sync("sgd", 1.0);
+  const auto expected = result();
+  c.outer.group_size = 4;
+  c.outer.group_rounds = 5;
+  const auto s = run();
+  CHECK(s.server_version == 2);
+  CHECK(relative_difference(parameters(), expected) < 1e-5);
+}
+
+TEST_CASE_FIXTURE(fixture, "groups average their parameters, all of them make the outer step") {
+  make_sync("nesterov", 0.7);
+  c.run.local_steps = 160;
+  c.outer.group_size = 2;
+  c.outer.group_rounds = 2;
+  const auto s = run();
+  CHECK(s.server_version == 2);
+  // Sixteen rounds there and back, every other one within a group.
+  const std::uint64_t round = fake::dimension * sizeof(float);
+  CHECK(s.bytes.up == 16 * round);
+  CHECK(s.bytes.down == 16 * round);
+  CHECK(s.bytes.within_groups == 16 * round);
+
+  using vector = std::vector<double>;
+  vector theta(fake::dimension, 0.0), momentum(fake::dimension, 0.0);
+  for (int step = 0; step < 2; ++step) {
+    std::vector<vector> groups(2, theta);
+    for (int round_of_step = 0; round_of_step < 2; ++round_of_step) {
+      const std::int32_t first = 10 * (2 * step + round_of_step);
+      for (std::int32_t group = 0; group < 2; ++group) {
+        vector mean(fake::dimension, 0.0);
+        for (const std::int32_t shard : {2 * group, 2 * group + 1}) {
+          auto x = groups[group];
+          for (std::int32_t i = first; i < first + 10; ++i) {
+            const auto target = fake::point(shard, i);
+            for (std::size_t j = 0; j < x.size(); ++j) x[j] -= c.inner.lr * (x[j] - target[j]);
+          }
+          for (std::size_t j = 0; j < x.size(); ++j) mean[j] += x[j] / 2.0;
+        }
+        groups[group] = mean;
+      }
+    }
+    for (std::size_t j = 0; j < theta.size(); ++j) {
+      const double delta = theta[j] - (groups[0][j] + groups[1][j]) / 2.0;
+      momentum[j] = c.outer.momentum * momentum[j] + delta;
+      theta[j] -= c.outer.lr * (delta + c.outer.momentum * momentum[j]);
+    }
+  }
+  CHECK(relative_difference(parameters(), std::vector<float>(theta.begin(), theta.end())) < 1e-5);
+}
+
+TEST_CASE_FIXTURE(fixture, "groups end with the same bits on any threads, whoever leaves") {
+  make_sync("nesterov", 0.7);
+  c.inner.optimizer = "adamw";
+  c.quota.policy = "dylu";
+  c.workers.jitter = 0.2;
+  c.workers.events = {"9 2 leave 20", "15 0-1 leave 30"};
+  c.outer.group_size = 2;
+  c.outer.group_rounds = 3;
+  c.run.threads = 1;
+  const auto one = run();
+  CHECK(one.outcome == "finished");
+  c.run.threads = 3;
+  CHECK(run().params_sha256 == one.params_sha256);
+}
+
+// -- cosines ------------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(fixture, "updates are compared with each other when that is asked for") {
+  c.workers.count = 3;
+  c.data.shard_sampling = "balanced";
+  run();
+  for (const auto& u : lines("updates.jsonl")) CHECK(u["cosine_to_others"].is_null());
+  c.record.pairwise_cosines = true;
+  run();
+  std::size_t compared = 0;
+  for (const auto& u : lines("updates.jsonl")) {
+    if (u["cosine_to_others"].is_null()) continue;
+    CHECK(std::abs(u["cosine_to_others"].get<double>()) <= 1.0);
+    compared += 1;
+  }
+  CHECK(compared == 39);  // of 40 all but the first
+
+  // In a round of two, both have the cosine between them.
+  c.workers.count = 2;
+  c.outer.mode = "sync";
+  c.outer.optimizer = "sgd";
+  run();
+  std::map<std::uint64_t, std::vector<double>> rounds;
+  for (const auto& u : lines("updates.jsonl")) {
+    rounds[u["version"].get<std::uint64_t>()].push_back(u["cosine_to_others"].get<double>());
+  }
+  CHECK(rounds.size() == 20);
+  for (const auto& [version, cosines] : rounds) {
+    REQUIRE(cosines.size() == 2);
+    CHECK(cosines[0] == cosines[1]);
   }
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/run.hpp"
@@ -42,9 +43,17 @@ struct run_fixture {
 
   run_summary run(quadratic::disturbance disturb = {}, std::atomic<bool>* stop = nullptr) {
     c.run.directory = (root / ("run" + std::to_string(runs++))).string();
+    return go_on(std::move(disturb), stop);
+  }
+
+  /// In the directory of the run before; with run.resume = "auto" that one goes on.
+  run_summary go_on(quadratic::disturbance disturb = {}, std::atomic<bool>* stop = nullptr) {
     run_parts parts;
     parts.data = data;
-    parts.make_learner = [disturb] { return std::make_unique<quadratic>(disturb); };
+    parts.make_learner = make_learner;
+    if (!make_learner) {
+      parts.make_learner = [disturb] { return std::make_unique<quadratic>(disturb); };
+    }
     parts.initialize = [](learner&) {};  // all zero
     parts.stop = stop;
     parts.observer = observer;
@@ -59,11 +68,12 @@ struct run_fixture {
   }
 
   /// The final parameters, in the order of the layout, without padding.
-  std::vector<float> parameters() const {
+  std::vector<float> parameters() const { return parameters({"first", "second"}); }
+  std::vector<float> parameters(const std::vector<std::string>& names) const {
     const safetensors_file file(
         (std::filesystem::path(c.run.directory) / "parameters.safetensors").string());
     std::vector<float> result;
-    for (const char* name : {"first", "second"}) {
+    for (const auto& name : names) {
       const auto values = file.find(name)->values;
       result.insert(result.end(), values.begin(), values.end());
     }
@@ -74,6 +84,7 @@ struct run_fixture {
   std::filesystem::path root;
   std::shared_ptr<points> data = std::make_shared<points>(4);
   std::shared_ptr<run_observer> observer;
+  learner_factory make_learner;  // in place of one for quadratics
   int runs = 0;
 };
 

@@ -33,6 +33,7 @@ TEST_CASE_FIXTURE(fixture, "a run trains, and its directory accounts for every r
   CHECK(s.outcome == "finished");
   CHECK(s.local_steps == 400);
   CHECK(s.tokens == 400);
+  CHECK(s.epochs == doctest::Approx(0.1));  // four shards of 1000 points
   CHECK(s.updates.applied == 40);
   CHECK(s.server_version == 40);
   CHECK(s.updates.run_ended == 3);
@@ -110,7 +111,7 @@ TEST_CASE_FIXTURE(fixture, "one worker with outer SGD of rate 1 is a bare loop, 
   run();
 
   fake::quadratic model;
-  const auto optimizer = make_inner_optimizer(c.inner);
+  const auto optimizer = make_inner_optimizer(c.inner, model.layout());
   const auto trainable = model.layout().end(section::trainable);
   inner_state state;
   std::vector<float> theta(trainable, 0.0f);

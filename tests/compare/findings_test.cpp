@@ -1,6 +1,7 @@
 #include "compare/findings.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +29,13 @@ cell_result line_to(double loss, double seconds) {
   r.local_steps = 100.0;
   r.tokens = 400.0;
   r.bytes_down = 1000.0;
+  r.workers = 4.0;
+  r.parameters = 50.0;
+  r.versions = 25.0;
+  r.applied = 60;
+  r.epochs = 2.0;
+  r.accuracy = 0.5;
+  r.top5 = std::nan("");
   for (int i = 0; i <= 4; ++i) {
     const double share = i / 4.0;
     r.curve.push_back({share * 100.0, share * 400.0, share * 2.0 * seconds, share * 1000.0,
@@ -36,20 +44,26 @@ cell_result line_to(double loss, double seconds) {
   return r;
 }
 
-/// The outcome with what `result` says of each reported cell, by run, budget and seed.
+/// The outcome with what `result` says of each reported cell.
 template <class Result>
-grid_outcome outcome_of(const grid& g, Result result) {
+grid_outcome outcome_of_cells(const grid& g, Result result) {
   grid_outcome outcome;
   for (std::size_t setting = 0; setting < g.settings().size(); ++setting) {
     for (std::size_t run = 0; run < g.spec().runs.size(); ++run) {
       cell_group group{run, setting, 0, {}, {}};
       for (const auto& c : g.reported_cells(run, setting, 0)) {
-        group.reported.push_back({c, result(run, c.budget, c.seed), {}});
+        group.reported.push_back({c, result(c), {}});
       }
       outcome.groups.push_back(std::move(group));
     }
   }
   return outcome;
+}
+
+/// The same by run, budget and seed.
+template <class Result>
+grid_outcome outcome_of(const grid& g, Result result) {
+  return outcome_of_cells(g, [&](const cell& c) { return result(c.run, c.budget, c.seed); });
 }
 
 const pair_finding& pair_of(const findings& f, std::size_t run, std::size_t other) {
@@ -61,6 +75,19 @@ bool has_note(const findings& f, const std::string& text) {
   return std::any_of(f.notes.begin(), f.notes.end(),
                      [&](const std::string& note) { return note.find(text) != std::string::npos; });
 }
+
+const table& table_called(const std::vector<table>& tables, const std::string& title) {
+  return *std::find_if(tables.begin(), tables.end(),
+                       [&](const table& t) { return t.title == title; });
+}
+
+/// Local SGD with four values of H, next to data-parallel training, which has none.
+const std::string tradeoff =
+    "[compare]\nseeds = [1, 2, 3]\n[compare.vary]\nquota.local_steps = [1, 4, 16, 64]\n"
+    "[[compare.run]]\nname = 'data-parallel'\n"
+    "set = { outer.mode = 'sync', quota.local_steps = 1 }\n"
+    "[[compare.run]]\nname = 'Local SGD'\nset = { outer.mode = 'sync' }\n"
+    "[[compare.run]]\nname = 'async'\nset = { outer.optimizer = 'nesterov' }\n";
 
 const std::string three_runs =
     "[compare]\nseeds = [1, 2, 3]\nbaseline = ['sync', 'quotas']\n"
@@ -277,6 +304,134 @@ TEST_CASE_FIXTURE(fixture, "a comparison of language models says which rows it l
   CHECK(has_note(f, "No hyper-parameter was tuned"));
 }
 
+TEST_CASE_FIXTURE(fixture, "communication is two times the parameters at each synchronisation") {
+  const auto g = grid_of(tradeoff);
+  const auto outcome = outcome_of_cells(g, [](const cell& c) {
+    auto r = line_to(4.0, 100.0);
+    r.versions = c.run == 0 ? 100.0 : 100.0 / std::pow(4.0, c.setting);
+    r.seconds = c.run == 0 ? 300.0 : 200.0 + static_cast<double>(c.seed);
+    return r;
+  });
+  const auto f = find(g, outcome);
+  const auto& local_4 = f.runs[3 + 1];  // by setting, then run
+  CHECK(local_4.synchronisations.mean == 25.0);
+  CHECK(local_4.cost.mean == 2.0 * 50.0 * 25.0);
+  CHECK(local_4.bytes_a_worker.mean == 250.0);
+  CHECK(local_4.seconds_an_epoch.mean == 101.0);
+  CHECK(local_4.epoch_speed_up.mean ==
+        Approx((300.0 / 201.0 + 300.0 / 202.0 + 300.0 / 203.0) / 3.0));
+  // 60 updates of 4 workers.
+  CHECK(f.runs[2].synchronisations.mean == 15.0);
+
+  const auto tables = tables_of(g, f);
+  const auto& t = table_called(tables, "Communication");
+  using row = std::vector<std::string>;
+  CHECK(t.columns ==
+        row{"run", "H", "syncs", "cost", "in bytes", "measured", "epochs", "an epoch", "speed-up"});
+  REQUIRE(t.rows.size() == 1 + 4 + 4);
+  CHECK(t.rows[0] ==
+        row{"data-parallel", "-", "100", "10.0k", "40.0 kB", "250 B", "2", "2m 30s", "1.00x"});
+  CHECK(t.rows[2] ==
+        row{"Local SGD", "4", "25", "2500", "10.0 kB", "250 B", "2", "1m 41s", "1.49x"});
+  const auto csv = to_csv(g, outcome);
+  CHECK(csv.find(",workers,parameters,synchronisations,communication_cost,") != std::string::npos);
+  CHECK(csv.find(",4,50,6.25,625,") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a single run is as fast as in its first setting") {
+  const auto g = grid_of(
+      "[compare]\n[compare.vary]\nquota.local_steps = [1, 4]\n"
+      "[[compare.run]]\nname = 'Local SGD'\nset = { outer.mode = 'sync' }\n");
+  const auto f = find(g, outcome_of_cells(g, [](const cell& c) {
+                        return line_to(4.0, c.setting == 0 ? 100.0 : 80.0);
+                      }));
+  CHECK(f.runs[0].epoch_speed_up.mean == 1.0);
+  CHECK(f.runs[1].epoch_speed_up.mean == 1.25);
+  CHECK(tables_of(g, f).back().note.find("that of the first row") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "results that go with a varied number are said, by rank correlation") {
+  const auto g = grid_of(tradeoff);
+  const auto accuracy_of = [](const cell& c) {
+    auto r = line_to(4.0, 60.0);
+    // Local SGD: falls with H, the same for all seeds. Async: seed 1 is 0.9 throughout.
+    r.accuracy = 0.8 - 0.1 * static_cast<double>(c.setting);
+    if (c.run == 2 && c.seed == 1) r.accuracy = 0.9;
+    return r;
+  };
+  const auto f = find(g, outcome_of_cells(g, accuracy_of));
+  REQUIRE(f.orders.size() == 2);  // data-parallel has no H
+  CHECK(f.orders[0].run == 1);
+  CHECK(f.orders[0].key == "quota.local_steps");
+  CHECK(f.orders[0].rest.empty());
+  CHECK(f.orders[0].cells == 12);
+  CHECK(f.orders[0].correlation == Approx(-1.0));
+  CHECK(f.orders[1].correlation > -0.9);
+  CHECK(f.orders[1].correlation < -0.3);
+  CHECK(has_note(f, "correlation of quota.local_steps with the accuracy, "));
+  CHECK(has_note(f, ": Local SGD -1.00 (12 cells), async -0."));
+
+  // One that diverged has no accuracy, and is worse than any that has.
+  const auto with_divergence = find(g, outcome_of_cells(g, [&](const cell& c) {
+                                      auto r = accuracy_of(c);
+                                      if (c.setting == 3) {
+                                        r.diverged = true;
+                                        r.accuracy = 1.0;
+                                      }
+                                      return r;
+                                    }));
+  CHECK(with_divergence.orders[0].correlation == Approx(-1.0));
+
+  const auto of_text = find(g, outcome_of_cells(g, [](const cell& c) {
+                              auto r = line_to(4.0 + static_cast<double>(c.setting), 60.0);
+                              r.unit = "token";
+                              return r;
+                            }));
+  CHECK(has_note(of_text, "with the final loss, "));
+  CHECK(of_text.orders[0].correlation == Approx(1.0));
+
+  const auto all_alike =
+      find(g, outcome_of_cells(g, [](const cell&) { return line_to(4.0, 60.0); }));
+  CHECK(has_note(all_alike, ": Local SGD none, async none."));
+}
+
+TEST_CASE_FIXTURE(fixture, "no rank correlation is told of two values, or of what is no number") {
+  const auto orders = [&](const std::string& vary) {
+    const auto g = grid_of("[compare]\n[compare.vary]\n" + vary +
+                           "\n[[compare.run]]\nname = 'DN'\n"
+                           "set = { outer.optimizer = 'delayed-nesterov' }\n");
+    return find(g, outcome_of_cells(g, [](const cell&) { return line_to(4.0, 60.0); })).orders;
+  };
+  CHECK(orders("quota.local_steps = [1, 4]").empty());
+  CHECK(orders("workers.heterogeneity = ['none', 'slight', 'very']").empty());
+  // By H with either number of workers, and not by the two numbers of workers.
+  const auto both = orders("quota.local_steps = [1, 4, 16]\nworkers.count = [2, 4]");
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].rest == override_list{{"workers.count", "2"}});
+  CHECK(both[1].rest == override_list{{"workers.count", "4"}});
+  CHECK(both[1].cells == 9);
+}
+
+TEST_CASE_FIXTURE(fixture, "accuracies are compared seed by seed, top-5 is shown where it is") {
+  const auto g = grid_of(three_runs);
+  const auto outcome = outcome_of_cells(g, [](const cell& c) {
+    auto r = line_to(4.0, 60.0);
+    r.accuracy = 0.5 + 0.01 * static_cast<double>(c.run) + 0.1 * static_cast<double>(c.seed);
+    return r;
+  });
+  const auto f = find(g, outcome);
+  CHECK(pair_of(f, 2, 0).accuracy_difference.mean == Approx(0.02));
+  CHECK(pair_of(f, 2, 0).accuracy_difference.error == Approx(0.0).epsilon(1e-9));
+  const auto text = to_text(tables_of(g, f));
+  CHECK(text.find("+2.0 ± 0.0%") != std::string::npos);
+  CHECK(text.find("70.0 ± 5.8%") != std::string::npos);
+  CHECK(text.find("top-5") == std::string::npos);
+
+  auto with_top5 = outcome;
+  for (auto& c : with_top5.groups[1].reported) c.result->top5 = 0.935;
+  CHECK(to_text(tables_of(g, find(g, with_top5))).find("93.5%") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(fixture, "files have every cell, quoted as their formats want it") {
   const auto g = grid_of(
       "[compare]\nseeds = [1, 2]\n[compare.vary]\nworkers.heterogeneity = ['none', 'very']\n"
@@ -296,10 +451,25 @@ TEST_CASE_FIXTURE(fixture, "files have every cell, quoted as their formats want 
   CHECK(json["pairs"].size() == 4);
   CHECK(json["results"][0]["final_loss"]["mean"] == 4.0);
   CHECK(json["cells"][0]["bits_per_byte"] == 0.0);
-  CHECK(json["tables"].size() == 4);
+  CHECK(json["tables"].size() == 5);
+  CHECK(json["results"][0]["label"] == "sync, \"old\", workers.heterogeneity = \"none\"");
+  CHECK(json["results"][0]["varied"] == nlohmann::json({{"workers.heterogeneity", "\"none\""}}));
+  CHECK(json["results"][0]["top5"]["mean"].is_null());
   for (const auto& t : json["tables"]) {
     for (const auto& row : t["rows"]) CHECK(row.size() == t["columns"].size());
   }
+}
+
+TEST_CASE("a table that is too wide for the terminal goes on below") {
+  const auto text_with = [](std::size_t width) {
+    const table t{"Title", "", {"run", "a", "b"}, {{"sync", std::string(width, 'x'), "1"}}};
+    return to_text(std::vector{t});
+  };
+  const std::string fits(89, 'x'), too_wide(90, 'x');  // 100 columns with what is around it
+  CHECK(text_with(89) == fmt::format("Title\n  run   {:>89}  b\n  sync  {}  1\n", "a", fits));
+  CHECK(text_with(90) == fmt::format("Title\n  run   {:>90}\n  sync  {}\n"
+                                     "  run   b\n  sync  1\n",
+                                     "a", too_wide));
 }
 
 TEST_CASE("columns line up also behind letters of several bytes") {

@@ -104,6 +104,19 @@ TEST_CASE_FIXTURE(fixture, "a run's own settings win over what is varied, equal 
   CHECK(g.reported_cells(1, 0, 0)[0].name != g.reported_cells(1, 1, 0)[0].name);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a run may put out of use what is varied, and is then the same in all settings") {
+  const auto g = grid_of(
+      "[compare]\nseeds = [1]\n[compare.vary]\nquota.local_steps = [4, 8]\n"
+      "[[compare.run]]\nname = 'data-parallel'\n"
+      "set = { outer.mode = 'sync', quota.stages = ['0 data-parallel'] }\n" +
+      sync_run);
+  CHECK(g.reported_cells(0, 0, 0)[0].name == g.reported_cells(0, 1, 0)[0].name);
+  CHECK(g.varied_for(0, 1).empty());
+  CHECK(g.reported_cells(1, 0, 0)[0].name != g.reported_cells(1, 1, 0)[0].name);
+  CHECK(g.varied_for(1, 1).size() == 1);
+}
+
 TEST_CASE_FIXTURE(fixture, "a key of the file that a run puts out of use is no error") {
   const auto g = grid_of("[compare]\n" + sync_run + dn_run +
                              "[[compare.run]]\nname = 'SGD'\nset = { outer.optimizer = 'sgd' }\n",

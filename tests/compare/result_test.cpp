@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "config/error.hpp"
@@ -25,6 +26,11 @@ TEST_CASE("a result is read from the files of a run") {
   CHECK(std::isnan(r->bits_per_byte));
   CHECK(r->seconds == 40.0);
   CHECK(r->bytes() == 1500.0);
+  CHECK(r->bytes_a_worker() == 375.0);
+  CHECK(r->parameters == 100.0);
+  CHECK(r->versions == 4.0);
+  CHECK(r->epochs == 0.5);
+  CHECK(r->seconds_an_epoch() == 80.0);
   CHECK(r->applied == 4);
   CHECK(r->wall_seconds == 2.0);
   REQUIRE(r->curve.size() == 5);
@@ -40,6 +46,19 @@ TEST_CASE("bytes along a curve are those of the transfers until then") {
   CHECK(curve[0].bytes == 250.0);
   CHECK(curve[1].bytes == 2 * 250.0 + 125.0);
   CHECK(curve[4].bytes == 1500.0);
+}
+
+TEST_CASE("the top-5 accuracy and the epochs are read where a run recorded them") {
+  const temporary_folder run;
+  write_run(run.path(), {9.0, 6.0});
+  CHECK(std::isnan(read_result(run.path())->top5));
+  nlohmann::json summary;
+  std::ifstream(run.file("summary.json")) >> summary;
+  summary["final"]["top5"] = 0.9;
+  summary.erase("epochs");
+  write_bytes(run.file("summary.json"), summary.dump());
+  CHECK(read_result(run.path())->top5 == 0.9);
+  CHECK(std::isnan(read_result(run.path())->epochs));
 }
 
 TEST_CASE("rounds that never arrived are not sent back") {

@@ -71,6 +71,11 @@ TEST_CASE("the sweeps are comparisons over the quickstart") {
   CHECK(cells({"quickstart.toml", "compare/outer-lr.toml"}) > 0);
 }
 
+TEST_CASE("the trade-offs of Local SGD are valid comparisons, small and in the paper's size") {
+  CHECK(cells({"images/tradeoff-small.toml"}) > 0);
+  CHECK(cells({"images/tradeoff-imagenet.toml"}) > 0);
+}
+
 TEST_CASE("the comparison of the toy is complete in itself") {
   CHECK(cells({"compare/toy.toml"}) == 50);
 }

@@ -52,6 +52,25 @@ TEST_CASE("pairing takes out what a seed does to both") {
   CHECK_THROWS_AS(paired_difference({1.0}, {1.0, 2.0}), std::invalid_argument);
 }
 
+TEST_CASE("the rank correlation is that of the textbook's ten people") {
+  // Intelligence against hours of television a week: 1 - 6 * 194 / (10 * 99).
+  const std::vector<double> quotient = {106, 100, 86, 101, 99, 103, 97, 113, 112, 110};
+  const std::vector<double> hours = {7, 27, 2, 50, 28, 29, 20, 12, 6, 17};
+  CHECK(rank_correlation(quotient, hours) == Approx(-29.0 / 165.0));
+  CHECK(rank_correlation(hours, quotient) == Approx(-29.0 / 165.0));
+}
+
+TEST_CASE("a rank correlation is of the order alone, and equal values share their rank") {
+  CHECK(rank_correlation({1, 2, 3, 4}, {1, 10, 100, infinity}) == Approx(1.0));
+  CHECK(rank_correlation({1, 2, 3, 4}, {5, 4, 2, -infinity}) == Approx(-1.0));
+  // Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: 4.5 / sqrt(4.5 * 5).
+  CHECK(rank_correlation({1, 2, 2, 3}, {1, 2, 3, 4}) == Approx(std::sqrt(0.9)));
+  CHECK(rank_correlation({infinity, infinity, 1}, {2, 3, 1}) == Approx(std::sqrt(0.75)));
+  CHECK(std::isnan(rank_correlation({1, 2, 3}, {7, 7, 7})));
+  CHECK(std::isnan(rank_correlation({}, {})));
+  CHECK_THROWS_AS(rank_correlation({1.0}, {1.0, 2.0}), std::invalid_argument);
+}
+
 TEST_CASE("the first crossing of a level lies on the line between two evaluations") {
   const std::vector<point> curve = {{0.0, 5.0}, {10.0, 3.0}, {20.0, 4.0}, {30.0, 1.0}};
   CHECK(*first_crossing(curve, 4.0) == 5.0);

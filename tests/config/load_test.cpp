@@ -98,6 +98,7 @@ override_list unusual_settings() {
       {"run.threads", "3"},
       {"run.local_steps", "12_345"},
       {"run.init", "start.safetensors"},
+      {"run.resume", "auto"},
       {"clock.mode", "wall"},
       {"model.layers", "2"},
       {"model.width", "96"},
@@ -112,6 +113,7 @@ override_list unusual_settings() {
       {"data.shard_weights", "equal"},
       {"data.shard_sampling", "fixed"},
       {"data.prefetch", "1"},
+      {"data.loader_threads", "2"},
       {"workers.count", "3"},
       {"workers.seconds_per_step", "[0.1, 1, 1e-9]"},
       {"workers.jitter", "0.30000000000000004"},
@@ -124,11 +126,14 @@ override_list unusual_settings() {
       {"inner.warmup_steps", "0"},
       {"inner.momentum", "0.95"},
       {"inner.weight_decay", "0"},
+      {"inner.weight_decay_on", "matrices"},
       {"inner.clip", "1e5"},
       {"inner.schedule", "notebook"},
       {"inner.state", "zero"},
+      {"inner.label_smoothing", "0.1"},
       {"inner.local_scale", "0.25"},
       {"inner.precision", "bf16"},
+      {"inner.proximal", "0.01"},
       {"outer.optimizer", "delayed-nesterov"},
       {"outer.lr", "0.05"},
       {"outer.momentum", "0.8"},
@@ -145,7 +150,6 @@ override_list unusual_settings() {
       {"staleness.compensation_strength", "2"},
       {"staleness.compensation_decay", "0.9"},
       {"quota.policy", "fixed"},
-      {"quota.local_steps", "9"},
       {"quota.stages", "['0 3', '100 5']"},
       {"window.grace_seconds", "0.25"},
       {"network.latency_seconds", "[0.1]"},
@@ -154,6 +158,9 @@ override_list unusual_settings() {
       {"evaluate.batches", "5"},
       {"evaluate.half", "a"},
       {"evaluate.baselines", "false"},
+      {"record.pairwise_cosines", "true"},
+      {"checkpoint.every_versions", "7"},
+      {"checkpoint.keep", "3"},
   };
 }
 
@@ -176,6 +183,7 @@ override_list unusual_toy_settings() {
       {"outer.handover", "zero"},
       {"staleness.weight", "polynomial"},
       {"staleness.exponent", "0.75"},
+      {"quota.local_steps", "9"},
       {"quota.speeds", "measured"},
       {"window.quorum", "2"},
       {"evaluate.on", "training"},
@@ -184,10 +192,47 @@ override_list unusual_toy_settings() {
 
 override_list unusual_adam_settings() {
   return {
-      {"data.paths", "['a']"},   {"outer.optimizer", "adamw"},     {"outer.beta1", "0.8"},
-      {"outer.beta2", "0.95"},   {"outer.epsilon", "0.1"},         {"outer.weight_decay", "0.01"},
-      {"outer.accumulate", "3"}, {"window.policy", "clairvoyant"},
+      {"data.paths", "['a']"},
+      {"inner.optimizer", "lars"},
+      {"inner.trust", "0.02"},
+      {"inner.schedule", "step"},
+      {"inner.milestones", "[0.25, 0.3333333333333334]"},
+      {"inner.decay_factor", "0.5"},
+      {"outer.optimizer", "adamw"},
+      {"outer.beta1", "0.8"},
+      {"outer.beta2", "0.95"},
+      {"outer.epsilon", "0.1"},
+      {"outer.weight_decay", "0.01"},
+      {"outer.accumulate", "3"},
+      {"window.policy", "clairvoyant"},
   };
+}
+
+override_list unusual_resnet_settings() {
+  return {
+      {"model.kind", "resnet"},      {"data.kind", "image-folder"}, {"data.paths", "['a']"},
+      {"data.image_size", "16"},     {"data.augment", "false"},     {"data.split", "dirichlet"},
+      {"data.concentration", "0.1"}, {"data.bad_files", "skip"},    {"data.shards", "2"},
+      {"model.depth", "20"},         {"model.channels", "24"},      {"model.stem", "imagenet"},
+      {"model.norm", "group"},       {"model.groups", "8"},
+  };
+}
+
+override_list unusual_norm_settings() {
+  return {
+      {"model.kind", "resnet"},
+      {"data.kind", "cifar10"},
+      {"data.paths", "['a']"},
+      {"model.norm_statistics", "local"},
+  };
+}
+
+override_list unusual_group_settings() {
+  return {{"data.paths", "['a']"},
+          {"outer.mode", "sync"},
+          {"outer.optimizer", "sgd"},
+          {"outer.group_size", "2"},
+          {"outer.group_rounds", "5"}};
 }
 
 bool equal(const config& a, const config& b) {
@@ -302,7 +347,7 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
       {"[modle]\nlayers = 1", "x.toml:1: unknown section [modle]; did you mean [model]?"},
       {"[journal]\nenabled = true",
        "x.toml:1: unknown section [journal]; the sections are run, clock, model, data, workers, "
-       "inner, outer, staleness, quota, window, network, evaluate"},
+       "inner, outer, staleness, quota, window, network, evaluate, record, checkpoint"},
       {"run = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       {"[[run]]\nseed = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       // The first mistake of the file comes first.
@@ -377,16 +422,17 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "needs outer.optimizer = \"delayed-nesterov\""},
       {"[inner]\nmomentum = 0.5",
        "x.toml:2: inner.momentum = 0.5 is not used with inner.optimizer = \"adamw\" (the default); "
-       "it needs inner.optimizer = \"momentum\" or \"nesterov\""},
+       "it needs inner.optimizer = \"momentum\" or \"nesterov\" or \"lars\""},
       {"[workers]\nheterogeneity = 'none'\nseconds_per_step = [1, 1, 1, 1]",
        "x.toml:2: workers.heterogeneity = \"none\" is not used with workers.seconds_per_step = "
        "[1.0, 1.0, 1.0, 1.0] (x.toml:3); it needs workers.seconds_per_step = []"},
       {"[data]\nkind = 'gaussian-mixtures'\npaths = ['a']",
        "x.toml:3: data.paths = [\"a\"] is not used with data.kind = \"gaussian-mixtures\" "
-       "(x.toml:2); it needs data.kind = \"text\""},
+       "(x.toml:2); it needs data.kind = \"text\" or \"cifar10\" or \"cifar100\" or "
+       "\"image-folder\""},
       {"[data]\nnoise = 1.0",
        "x.toml:2: data.noise = 1.0 is not used with data.kind = \"text\" (the default); it needs "
-       "data.kind = \"gaussian-mixtures\""},
+       "data.kind = \"gaussian-mixtures\" or \"synthetic-images\""},
       {"[clock]\nmode = 'wall'\n[workers]\njitter = 0.1",
        "x.toml:4: workers.jitter = 0.1 is not used with clock.mode = \"wall\" (x.toml:2) and "
        "workers.throttle = false (the default); it needs clock.mode = \"virtual\" or "
@@ -416,7 +462,7 @@ TEST_CASE("mistakes on the command line are reported as such") {
       {"quotas.speed", "fast", "unknown key quotas.speed = \"fast\"; did you mean quota.speeds?"},
       {"no.such", "7",
        "unknown key no.such = 7; the sections are run, clock, model, data, workers, inner, outer, "
-       "staleness, quota, window, network, evaluate"},
+       "staleness, quota, window, network, evaluate, record, checkpoint"},
       {"run", "7", "run is a section: its keys are run.<key>"},
       {"run.seed", "seven",
        "run.seed = \"seven\" must be a whole number from 0 to 9223372036854775807"},
@@ -500,6 +546,17 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
         {"outer.optimizer", "sgd"},
         {"window.quorum", "2"}},
        "window.quorum must be 0");
+  const auto says_of_groups = [&](std::string key, std::string value, const char* part) {
+    says({{"outer.mode", "sync"},
+          {"outer.optimizer", "sgd"},
+          {"outer.group_rounds", "2"},
+          {std::move(key), std::move(value)}},
+         part);
+  };
+  says_of_groups("outer.group_size", "3", "does not divide workers.count = 4");
+  says_of_groups("window.quorum", "3", "window.quorum must be 0");
+  says_of_groups("inner.state", "average", "use \"keep\" or \"zero\"");
+  says_of_groups("quota.stages", "['0 data-parallel', '100 5']", "has no rounds for");
   says({{"quota.stages", "['5 4']"}}, "must begin at 0");
   says({{"quota.stages", "['0 1000000']"},
         {"workers.seconds_per_step", "[1, 1, 1, 1000]"},
@@ -509,6 +566,25 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
   says({{"inner.state", "average"}}, "needs outer.mode = \"sync\"");
   says({{"window.policy", "clairvoyant"}, {"clock.mode", "wall"}}, "use \"grace\"");
   says({{"evaluate.half", "b"}, {"evaluate.batches", "1"}}, "at least 2");
+}
+
+TEST_CASE("milestones rise, and a rate that steps down has no final one to be checked") {
+  const auto error_with = [](const char* milestones) {
+    return error_of({{"inner.schedule", "step"}, {"inner.milestones", milestones}});
+  };
+  CHECK(error_with("[0.5, 0.25]") ==
+        "command line: inner.milestones = [0.5, 0.25] must be in rising order, each once");
+  CHECK(error_with("[0.5, 0.5]") ==
+        "command line: inner.milestones = [0.5, 0.5] must be in rising order, each once");
+  CHECK(error_with("[0.5, 1]") ==
+        "command line: inner.milestones = [0.5, 1] must be a list of numbers, each above 0 and "
+        "below 1");
+  CHECK(error_with("[]").empty());
+  CHECK(error_of("data.paths = ['a']\ninner.final_lr = 0", {{"inner.schedule", "step"},
+                                                            {"inner.lr", "1e-5"},
+                                                            {"outer.optimizer", "slowmo"},
+                                                            {"outer.mode", "sync"}})
+            .empty());
 }
 
 TEST_CASE("settings at the edge of a rule are allowed") {
@@ -554,6 +630,23 @@ TEST_CASE("a toy must have equally many points in each cluster and a batch for e
         "default)");
 }
 
+TEST_CASE("images need a folder, or patterns and batches that their number is enough for") {
+  const auto error = [](const override_list& overrides) {
+    return error_of("model.kind = 'resnet'", overrides);
+  };
+  for (const std::string kind : {"cifar10", "cifar100", "image-folder"}) {
+    CHECK(error({{"data.kind", kind}}) ==
+          "x.toml: data.paths = [] must name the folder of the images, as in data.paths = "
+          "[\"pictures\"]");
+    CHECK(error({{"data.kind", kind}, {"data.paths", "['a']"}}) == "");
+  }
+  CHECK(error({{"data.kind", "synthetic-images"}}) == "");
+  CHECK(error({{"data.kind", "synthetic-images"}, {"data.classes", "10"}}) ==
+        "command line: data.clusters = 32 is not a multiple of data.classes = 10 (data.clusters by "
+        "default)");
+  CHECK(error({{"data.kind", "synthetic-images"}, {"data.points", "63"}}) != "");
+}
+
 TEST_CASE("a model is for one kind of data") {
   CHECK(error_of({{"model.kind", "mlp"}}) ==
         "command line: model.kind = \"mlp\" cannot learn from data.kind = \"text\"; it takes "
@@ -561,6 +654,29 @@ TEST_CASE("a model is for one kind of data") {
   CHECK(error_of("data.kind = 'gaussian-mixtures'") ==
         "x.toml:1: model.kind = \"transformer\" cannot learn from data.kind = "
         "\"gaussian-mixtures\"; it takes \"text\" (model.kind by default)");
+  CHECK(error_of("data.kind = 'gaussian-mixtures'\nmodel.kind = 'resnet'") ==
+        "x.toml:2, x.toml:1: model.kind = \"resnet\" cannot learn from data.kind = "
+        "\"gaussian-mixtures\"; it takes \"synthetic-images\" or \"cifar10\" or \"cifar100\" or "
+        "\"image-folder\"");
+}
+
+TEST_CASE("a resnet has one of the depths that there are") {
+  const auto error_at = [](const std::string& depth) {
+    return error_of({{"model.kind", "resnet"},
+                     {"data.kind", "cifar10"},
+                     {"data.paths", "['a']"},
+                     {"model.depth", depth}});
+  };
+  CHECK(error_at("16") ==
+        "command line: model.depth = 16 is not the depth of a resnet; it must be 18, 34, 50, 101, "
+        "152 or another 6n + 2, such as 14 or 20");
+  CHECK(error_at("100").find("such as 98 or 104") != std::string::npos);
+  for (const char* depth : {"8", "14", "18", "20", "34", "50", "101", "152", "1202"}) {
+    CHECK_NOTHROW(load_config("", {{"model.kind", "resnet"},
+                                   {"data.kind", "cifar10"},
+                                   {"data.paths", "['a']"},
+                                   {"model.depth", depth}}));
+  }
 }
 
 TEST_CASE("a run that takes longer than the clock can count is refused") {
@@ -717,6 +833,10 @@ TEST_CASE("an explicit key that the method does not use is refused, its default 
       {{{"inner.optimizer", "sgd"}}, "inner.beta1", "0.5"},
       {{{"inner.optimizer", "momentum"}}, "inner.beta2", "0.5"},
       {{{"inner.optimizer", "nesterov"}}, "inner.epsilon", "0.5"},
+      {{{"inner.optimizer", "momentum"}}, "inner.trust", "0.5"},
+      {{{"inner.schedule", "step"}}, "inner.final_lr", "1e-5"},
+      {{{"inner.schedule", "notebook"}}, "inner.milestones", "[0.5]"},
+      {{{"inner.schedule", "cosine"}}, "inner.decay_factor", "0.5"},
       {{{"outer.mode", "sync"}, {"outer.optimizer", "sgd"}}, "window.grace_seconds", "1"},
       {{{"outer.mode", "async"}}, "window.quorum", "1"},
       {{{"quota.policy", "fixed"}}, "quota.speeds", "given"},
@@ -794,7 +914,8 @@ TEST_CASE("a dropped key takes no part in contradictions") {
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
   for (const auto& settings :
-       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings()}) {
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings()}) {
     const auto original = load_config("", settings);
     const auto text = to_toml(original);
     const auto again = load(text);
@@ -814,10 +935,14 @@ TEST_CASE("the unusual settings leave no key at its default but those without a 
   const auto text = load_config("", unusual_settings());
   const auto toy = load_config("", unusual_toy_settings());
   const auto adam = load_config("", unusual_adam_settings());
+  const auto resnet = load_config("", unusual_resnet_settings());
+  const auto norm = load_config("", unusual_norm_settings());
+  const auto group = load_config("", unusual_group_settings());
   for (const auto& spec : keys()) {
     const auto normal = spec.default_value();
     const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal ||
-                         spec.member.get(adam) != normal;
+                         spec.member.get(adam) != normal || spec.member.get(resnet) != normal ||
+                         spec.member.get(norm) != normal || spec.member.get(group) != normal;
     CHECK_MESSAGE(unusual == (spec.choices.size() != 1), spec.name);
   }
 }
@@ -905,7 +1030,8 @@ TEST_CASE("every key has its own name and its own member, a help text and a defa
 
   // Setting one key changes that one alone.
   for (const auto& settings :
-       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings()}) {
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings()}) {
     const auto c = load_config("", settings);
     for (const auto& spec : keys()) {
       auto changed = config{};
@@ -1008,8 +1134,9 @@ TEST_CASE("the help for a terminal has each key as an option, in lines of at mos
   }
   CHECK(help.find("\n  --inner.momentum 0.9\n"
                   "      Momentum of the workers' optimizer. Used with inner.optimizer = "
-                  "\"momentum\" or \"nesterov\".\n"
-                  "      Takes a number of at least 0 and below 1.\n") != std::string::npos);
+                  "\"momentum\" or \"nesterov\" or\n"
+                  "      \"lars\". Takes a number of at least 0 and below 1.\n") !=
+        std::string::npos);
   std::size_t longest = 0;
   for (std::size_t at = 0; at < help.size();) {
     const auto end = help.find('\n', at);

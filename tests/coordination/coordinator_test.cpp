@@ -45,6 +45,7 @@ struct play {
     for (const auto& a : actions) {
       if (const auto* x = std::get_if<assign_action>(&a)) {
         assigned.push_back(x->work);
+        from_groups.push_back(x->group);
         latest[x->work.id.worker] = x->work;
         clock.expect(x->work.due(), x->work.id);
       } else if (const auto* x = std::get_if<apply_action>(&a)) {
@@ -100,6 +101,7 @@ struct play {
   coordinator core;
   event_queue clock;
   std::vector<assignment> assigned;
+  std::vector<std::optional<group_id>> from_groups;  // where they start
   std::map<worker_id, assignment> latest;
   std::vector<apply_action> applied;
   std::vector<update_record> settled;
@@ -663,4 +665,110 @@ TEST_CASE("a full round is the stage's: for the quota that is shown, and for wei
   CHECK(p.core.quota(0) == 4);
   CHECK(p.settled.front().weight == 1.0);
   CHECK(p.settled.back().weight == 1.0);
+}
+
+// -- groups -------------------------------------------------------------------------------------
+
+namespace {
+
+/// Workers 0 and 1 take a second a step, 2 takes two, 3 takes four; neighbours form groups, which
+/// meet after every second round of 10 steps.
+config two_groups() {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.outer.optimizer = "sgd";
+  c.outer.group_size = 2;
+  c.outer.group_rounds = 2;
+  c.workers.seconds_per_step = {1.0, 1.0, 2.0, 4.0};
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("groups go through their rounds by themselves, then all workers make one step") {
+  play p(two_groups());
+  p.run(79s);
+  REQUIRE(p.applied.size() == 2);
+  CHECK(p.applied[0].group == 0);
+  CHECK(p.applied[0].updates == std::vector<update_id>{{0, 1, 0}, {1, 1, 0}});
+  CHECK(p.applied[1].group == 1);
+  REQUIRE(p.assigned.size() == 8);
+  for (const std::size_t i : {4, 5}) {
+    CHECK(p.assigned[i].assigned_at == 10s);  // not when the slowest of all has arrived
+    CHECK(p.from_groups[i] == 0);
+    CHECK(p.assigned[i].base_version == 0);
+    CHECK(p.assigned[i].rates.start == 10);
+  }
+  for (const std::size_t i : {6, 7}) {
+    CHECK(p.assigned[i].assigned_at == 40s);
+    CHECK(p.from_groups[i] == 1);
+    CHECK(p.assigned[i].rates.start == 10);
+  }
+  CHECK(p.core.version() == 0);
+
+  p.run(80s);
+  REQUIRE(p.applied.size() == 3);
+  CHECK_FALSE(p.applied[2].group);
+  CHECK(p.applied[2].updates.size() == 4);
+  CHECK(p.applied[2].inner_lr == learning_rate(two_groups().inner, p.assigned[0].rates, 0));
+  CHECK(p.core.version() == 1);
+  REQUIRE(p.assigned.size() == 12);
+  for (std::size_t i = 8; i < 12; ++i) {
+    CHECK_FALSE(p.from_groups[i]);
+    CHECK(p.assigned[i].base_version == 1);
+    CHECK(p.assigned[i].rates.start == 20);
+  }
+  CHECK(p.fates() == std::vector<fate>(8, fate::applied));
+  for (const auto& record : p.settled) CHECK(record.staleness == 0);
+}
+
+TEST_CASE("a run with groups ends with a step of all, in whichever round a group is") {
+  auto c = two_groups();
+  c.run.local_steps = 50;  // reached at 20 s; the slowest hands its first round in at 40 s
+  play p(c);
+  p.run();
+  REQUIRE(p.applied.size() == 2);
+  CHECK(p.applied[0].group == 0);
+  CHECK_FALSE(p.applied[1].group);
+  CHECK(p.applied[1].updates == std::vector<update_id>{{0, 1, 1}, {1, 1, 1}, {2, 1, 0}, {3, 1, 0}});
+  CHECK(p.core.local_steps() == 60);
+  CHECK(p.settled.back().settled_at == 40s);
+  CHECK(p.finishes == 1);
+}
+
+TEST_CASE("a group waits for nobody who has left, and who is refused starts again with it") {
+  auto c = two_groups();
+  c.workers.events = {"5 1 leave"};
+  play p(c);
+  p.run(10s);
+  REQUIRE(p.applied.size() == 1);
+  CHECK(p.applied[0].updates == std::vector<update_id>{{0, 1, 0}});
+  auto bad = p.answer(p.latest[0]);
+  bad.finite = false;
+  p.note(p.core.update_arrived(20s, bad));
+  CHECK(p.settled.back().what == fate::not_finite);
+  // It was the group's last round, so it waits for the other group and starts from the new version.
+  p.arrive(20s, 2);
+  p.arrive(40s, 3);
+  p.tick(40s);
+  p.arrive(60s, 2);
+  p.arrive(80s, 3);
+  p.tick(80s);
+  CHECK(p.applied.back().updates == std::vector<update_id>{{2, 1, 1}, {3, 1, 1}});
+  CHECK(p.latest[0].assigned_at == 80s);
+  CHECK(p.latest[0].base_version == 1);
+}
+
+TEST_CASE("a group of which nothing could be used goes on from where it was") {
+  play p(two_groups());
+  for (const worker_id w : {0, 1}) {
+    auto bad = p.answer(p.latest[w]);
+    bad.finite = false;
+    p.note(p.core.update_arrived(10s, bad));
+  }
+  p.tick(10s);
+  CHECK(p.applied.empty());
+  REQUIRE(p.assigned.size() == 6);
+  CHECK_FALSE(p.from_groups[4]);
+  CHECK_FALSE(p.from_groups[5]);
 }

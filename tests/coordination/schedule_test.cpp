@@ -73,3 +73,44 @@ TEST_CASE(
   CHECK(learning_rate(inner, span, 0) == 2e-4);
   CHECK(learning_rate(inner, span, 1) < 2e-4);
 }
+
+TEST_CASE("steps down: each milestone is the last step before the rate falls by the factor") {
+  auto inner = rates();
+  inner.schedule = "step";
+  inner.warmup_steps = 5 * 1252;  // epochs of ImageNet in batches of 1024
+  const auto span = make_schedule(inner, 8 * 90 * 1252, 1.0 / 8.0);
+  REQUIRE(span == rate_span{.start = 0, .total = 90 * 1252, .warmup = 5 * 1252});
+  const auto rate_of = [&](std::int64_t t) { return learning_rate(inner, span, t - 1); };
+  CHECK(rate_of(1) == doctest::Approx(1.0 / 6260.0));
+  CHECK(rate_of(3130) == doctest::Approx(0.5));
+  CHECK(rate_of(6260) == 1.0);
+  CHECK(rate_of(30 * 1252) == 1.0);
+  CHECK(rate_of(30 * 1252 + 1) == 0.1);
+  CHECK(rate_of(60 * 1252) == 0.1);
+  CHECK(rate_of(60 * 1252 + 1) == doctest::Approx(0.01));
+  CHECK(rate_of(80 * 1252) == doctest::Approx(0.01));
+  CHECK(rate_of(80 * 1252 + 1) == doctest::Approx(0.001));
+  CHECK(rate_of(90 * 1252) == doctest::Approx(0.001));
+  CHECK(rate_of(1'000'000) == doctest::Approx(0.001));
+}
+
+TEST_CASE("milestones and their factor are free, down to none at all") {
+  auto inner = rates();
+  inner.schedule = "step";
+  inner.milestones = {0.5};
+  inner.decay_factor = 0.25;
+  rate_span span{.start = 3, .total = 7, .warmup = 0};
+  CHECK(learning_rate(inner, span, 0) == 1.0);  // t = 4, half of 7 rounded
+  CHECK(learning_rate(inner, span, 1) == 0.25);
+  inner.milestones.clear();
+  CHECK(learning_rate(inner, span, 1'000) == 1.0);
+}
+
+TEST_CASE("a milestone within warm-up counts when warm-up is over") {
+  auto inner = rates();
+  inner.schedule = "step";
+  inner.milestones = {0.05};
+  const rate_span span{.start = 0, .total = 100, .warmup = 10};
+  CHECK(learning_rate(inner, span, 8) == doctest::Approx(0.9));
+  CHECK(learning_rate(inner, span, 9) == doctest::Approx(0.1));
+}

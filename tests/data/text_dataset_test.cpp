@@ -461,8 +461,6 @@ TEST_CASE("data.kind chooses the data set") {
   auto c = small_config({{folder.string()}});
   CHECK(rubato::make_dataset(c)->shards() == 1);
   c.data.kind = "images";
-  CHECK_THROWS_WITH_AS(rubato::make_dataset(c),
-                       "data.kind = \"images\" is not a kind of data set; allowed: \"text\", "
-                       "\"gaussian-mixtures\"",
+  CHECK_THROWS_WITH_AS(rubato::make_dataset(c), "data.kind = \"images\" is not a kind of data set",
                        rubato::usage_error);
 }

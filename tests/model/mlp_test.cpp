@@ -257,7 +257,7 @@ TEST_CASE("a perceptron learns to tell the classes of a mixture apart") {
     return correct / targets;
   };
   CHECK(accuracy() < 0.45);  // 4 classes
-  const auto optimizer = make_inner_optimizer(c.inner);
+  const auto optimizer = make_inner_optimizer(c.inner, model->layout());
   inner_state state;
   for (std::uint64_t step = 0; step < 300; ++step) {
     model->compute_gradient(data.training_batch(0, step));

@@ -82,7 +82,7 @@ double distance(const std::vector<float>& x, const std::vector<float>& y) {
 
 double loss_after(const char* wanted, int steps) {
   const auto model = make_model(wanted);
-  const auto optimizer = make_inner_optimizer(config().inner);
+  const auto optimizer = make_inner_optimizer(config().inner, model->layout());
   inner_state state;
   for (int i = 0; i < steps; ++i) {
     model->compute_gradient(counting_batch(static_cast<std::uint64_t>(i)));
@@ -111,6 +111,24 @@ TEST_CASE("auto is bf16 for transformers with long steps where the CPU is made f
   CHECK(choose_precision(c, true) == precision::bf16);
 
   c.model.kind = "mlp";
+  CHECK(choose_precision(c, true) == precision::f32);
+}
+
+TEST_CASE("auto is bf16 for residual networks with enough images times channels") {
+  config c;
+  c.model.kind = "resnet";
+  c.inner.precision = "auto";
+  c.model.depth = 8;  // 16 channels
+  c.data.batch_size = 63;
+  CHECK(choose_precision(c, true) == precision::f32);
+  c.data.batch_size = 64;
+  CHECK(choose_precision(c, true) == precision::bf16);
+  CHECK(choose_precision(c, false) == precision::f32);
+  c.data.batch_size = 16;
+  CHECK(choose_precision(c, true) == precision::f32);
+  c.model.depth = 18;  // 64 channels
+  CHECK(choose_precision(c, true) == precision::bf16);
+  c.model.channels = 32;
   CHECK(choose_precision(c, true) == precision::f32);
 }
 

@@ -369,7 +369,7 @@ TEST_CASE("an optimizer on the flat buffers learns a batch by heart") {
   const auto c = tiny();
   const auto model = make_learner_factory(c, text)();
   initialize_parameters(c, *model);
-  const auto optimizer = make_inner_optimizer(c.inner);
+  const auto optimizer = make_inner_optimizer(c.inner, model->layout());
   inner_state state;
   const auto b = random_batch(2, 8);
   for (int i = 0; i < 100; ++i) {
@@ -407,8 +407,9 @@ TEST_CASE("model options that do not fit together are refused before anything is
 
   c = tiny();
   c.model.kind = "perceptron";
-  CHECK_THROWS_WITH_AS(make_learner_factory(c, text),
-                       "model.kind = \"perceptron\" is not known; it must be transformer or mlp",
-                       usage_error);
+  CHECK_THROWS_WITH_AS(
+      make_learner_factory(c, text),
+      "model.kind = \"perceptron\" is not known; it must be transformer, mlp or resnet",
+      usage_error);
   CHECK_THROWS_AS(make_learner_factory(tiny(), {0, 1}), usage_error);
 }

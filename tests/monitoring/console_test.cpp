@@ -309,6 +309,18 @@ TEST_CASE("the table of evaluations has no column that only text has, and the cl
         "    1000       40       20m 50s         2.2500     38.4%\n");
 }
 
+TEST_CASE("the table of evaluations has top-5 accuracy where there is one") {
+  recorded_console out(false);
+  out->started(toy_plan());
+  const std::size_t start = out.text().size();
+  evaluation e = some_evaluation();
+  e.top5 = 0.75;
+  out->evaluated(e);
+  CHECK(out.text().substr(start) ==
+        "   steps  version          time  held-out loss  accuracy   top-5\n"
+        "    1000       40       20m 50s         2.2500     38.4%   75.0%\n");
+}
+
 TEST_CASE("the table of evaluations does not call points held out that are trained on") {
   recorded_console out(false);
   run_plan plan = toy_plan();

@@ -19,7 +19,7 @@ using nlohmann::json;
 namespace {
 
 json round_line(int worker, const std::string& fate, int version, int staleness, double assigned,
-                double settled, json cosine = nullptr) {
+                double settled, json cosine = nullptr, json cosine_to_others = nullptr) {
   return {{"worker", worker},
           {"incarnation", 1},
           {"sequence", 0},
@@ -31,6 +31,7 @@ json round_line(int worker, const std::string& fate, int version, int staleness,
           {"steps", 5},
           {"tokens", 500},
           {"cosine_to_momentum", std::move(cosine)},
+          {"cosine_to_others", std::move(cosine_to_others)},
           {"assigned_seconds", assigned},
           {"compute_seconds", settled - assigned},
           {"settled_seconds", settled}};
@@ -111,6 +112,7 @@ TEST_CASE_FIXTURE(run_with_config, "every evaluation is there, as a column for e
   CHECK(columns["loss"] == json{2.5, nullptr, 0.3});  // shortened: 0.30000000000000004
   CHECK(columns["clock_seconds"] == json{0.0, 1.0, 2.0});
   CHECK(columns["bytes"] == json{nullptr, nullptr, nullptr});  // nobody knows before the summary
+  CHECK(columns["top5"] == json{nullptr, nullptr, nullptr});   // of images alone
   for (const auto& [key, column] : columns.items()) CHECK_MESSAGE(column.size() == 3, key);
 }
 
@@ -173,6 +175,15 @@ TEST_CASE_FIXTURE(run_with_config, "staleness over time is exact: it sums up to 
     sum += step[1].get<double>();
   }
   CHECK(sum / 100 == doctest::Approx(cosines / 1000).epsilon(0.01));
+}
+
+TEST_CASE_FIXTURE(run_with_config, "cosines between updates are shown if there are any") {
+  auto old = round_line(0, "applied", 1, 0, 0.0, 1.0, 0.9);
+  old.erase("cosine_to_others");
+  write_lines("updates.jsonl", {old, round_line(0, "applied", 2, 0, 1.0, 2.0, 0.9)});
+  CHECK(read()["cosine_to_others"].empty());
+  write_lines("updates.jsonl", {old, round_line(0, "applied", 2, 0, 1.0, 2.0, 0.9, 0.25)});
+  CHECK(read()["cosine_to_others"] == json({{1.9, 0.25, 0.25, 0.25}}));
 }
 
 TEST_CASE_FIXTURE(run_with_config,

@@ -61,3 +61,15 @@ TEST_CASE("an empty histogram is all zeros") {
   CHECK(summary.p50 == 0);
   CHECK(summary.max == 0);
 }
+
+TEST_CASE("a histogram is saved and restored whole") {
+  staleness_histogram histogram;
+  for (const std::uint64_t s : {0, 3, 3, 7, 1000000}) histogram.add(s);
+  staleness_histogram restored;
+  restored.add(5);  // must leave no trace
+  restored.restore(nlohmann::json::from_cbor(nlohmann::json::to_cbor(histogram.state())));
+  CHECK(restored.total() == 5);
+  CHECK(restored.mean() == histogram.mean());
+  CHECK(restored.percentile(60) == 3);
+  CHECK(restored.percentile(100) == 1000000);
+}

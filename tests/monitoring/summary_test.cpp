@@ -38,6 +38,7 @@ run_summary some_summary() {
   s.workers = 2;
   s.local_steps = 4012;
   s.tokens = 8'216'576;
+  s.epochs = 2.75;
   s.server_version = 164;
   s.precision = "bf16";
   s.wall_seconds = 200.3;
@@ -47,7 +48,7 @@ run_summary some_summary() {
   s.utilisation = 0.974;
   s.staleness = {2.93, 3, 5, 6};
   s.updates = {164, 1, 2, 4, 3, 5};
-  s.bytes = {541'000'000, 540'000'000};
+  s.bytes = {541'000'000, 540'000'000, 0};
   s.final = some_evaluation();
   s.best = some_evaluation();
   s.best->local_steps = 3600;
@@ -102,6 +103,7 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["workers"] == 2);
   CHECK(json["local_steps"] == 4012);
   CHECK(json["tokens"] == 8'216'576);
+  CHECK(json["epochs"] == 2.75);
   CHECK(json["server_version"] == 164);
   CHECK(json["wall_seconds"] == 200.3);
   CHECK(json["clock_seconds"] == 6000.0);
@@ -118,7 +120,8 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["late"] ==
         nlohmann::json({{"rounds", 0}, {"mean_seconds", 0.0}, {"max_seconds", 0.0}}));
   CHECK(json["evaluations_skipped"] == 0);
-  CHECK(json["bytes"] == nlohmann::json({{"down", 541'000'000}, {"up", 540'000'000}}));
+  CHECK(json["bytes"] ==
+        nlohmann::json({{"down", 541'000'000}, {"up", 540'000'000}, {"within_groups", 0}}));
   CHECK(json["final"]["loss"] == 0.1 + 0.2);
   CHECK(json["final"]["perplexity"] == 1.35);
   CHECK(json["final"]["bits_per_byte"] == 0.43);
@@ -189,6 +192,7 @@ TEST_CASE("a line of metrics.jsonl is one line with all fields of an evaluation"
                                                        {"perplexity", 1.35},
                                                        {"bits_per_byte", 0.43},
                                                        {"accuracy", 0.52},
+                                                       {"top5", nullptr},
                                                        {"shard_loss", {0.25, 0.35}},
                                                        {"quotas", {50, 0, 25, 1}},
                                                        {"workers_live", 3}}));
@@ -236,6 +240,19 @@ TEST_CASE("the closing summary of a toy speaks of points, and of nothing that on
     CAPTURE(part);
     CHECK_FALSE(contains(text, part));
   }
+}
+
+TEST_CASE("top-5 accuracy is told where there is one") {
+  run_summary s = late_summary();
+  CHECK_FALSE(contains(to_text(s), "top-5"));
+  CHECK(nlohmann::json::parse(to_json(s))["final"]["top5"].is_null());
+  s.final->top5 = 0.875;
+  s.best->top5 = 0.9;
+  CHECK(contains(to_text(s), "  top-5              87.5%      90.0%   "));
+  const auto json = nlohmann::json::parse(to_json(s));
+  CHECK(json["final"]["top5"] == 0.875);
+  CHECK(json["best"]["top5"] == 0.9);
+  CHECK(nlohmann::json::parse(to_json_line(*s.final))["top5"] == 0.875);
 }
 
 TEST_CASE("the closing summary does not call points held out that are trained on") {

@@ -33,36 +33,59 @@ buffer_ptr random_buffer(const parameter_layout& layout, std::uint64_t key) {
 
 TEST_CASE("steps on averaged gradients are the inner optimizer's on the mean gradient") {
   const auto layout = two_sections();
+  for (const char* name : {"adamw", "lars"}) {
+    CAPTURE(name);
+    config::inner_section inner;
+    inner.optimizer = name;
+    inner.clip = 0.5;  // of the mean, not of each
+    data_parallel server(layout, inner);
+    const auto reference = make_inner_optimizer(inner, layout);
+    inner_state state;
+
+    version_ptr current = random_buffer(layout, 0);
+    const std::size_t trainable = layout.end(section::trainable);
+    std::vector<float> theta(current->data(), current->data() + trainable);
+    for (std::uint64_t step = 1; step <= 20; ++step) {
+      const std::vector<merge_input> inputs{{random_buffer(layout, 10 * step), nullptr, 1.0},
+                                            {random_buffer(layout, 10 * step + 1), nullptr, 1.0}};
+      std::vector<float> mean(trainable);
+      for (std::size_t i = 0; i < 5; ++i) {
+        mean[i] = static_cast<float>(
+            0.5 * (double{inputs[0].delta->data()[i]} + double{inputs[1].delta->data()[i]}));
+      }
+      const auto next = server.step(*current, inputs, 0.1);
+      reference->step(theta, mean, state, 0.1);
+      for (std::size_t i = 0; i < 5; ++i) {
+        CHECK(next->data()[i] == doctest::Approx(theta[i]).epsilon(1e-5));
+      }
+      const auto averaged = layout.tensors()[1].offset;
+      for (std::size_t i = averaged; i < averaged + 2; ++i) {
+        const float half_sum = 0.5F * (inputs[0].delta->data()[i] + inputs[1].delta->data()[i]);
+        CHECK(next->data()[i] == doctest::Approx(half_sum));
+      }
+      current = next;
+    }
+    CHECK(server.state().steps == 20);
+  }
+}
+
+TEST_CASE("restored between two steps, data-parallel training goes on bit for bit") {
+  const auto layout = two_sections();
   config::inner_section inner;
   inner.optimizer = "adamw";
-  inner.clip = 0.5;  // of the mean, not of each
-  data_parallel server(layout, inner);
-  const auto reference = make_inner_optimizer(inner);
-  inner_state state;
-
+  data_parallel original(layout, inner);
+  auto other = std::make_unique<data_parallel>(layout, inner);
   version_ptr current = random_buffer(layout, 0);
-  std::vector<float> theta(current->data(), current->data() + 5);
-  for (std::uint64_t step = 1; step <= 20; ++step) {
-    const std::vector<merge_input> inputs{{random_buffer(layout, 10 * step), nullptr, 1.0},
-                                          {random_buffer(layout, 10 * step + 1), nullptr, 1.0}};
-    std::vector<float> mean(5);
-    for (std::size_t i = 0; i < 5; ++i) {
-      mean[i] = static_cast<float>(
-          0.5 * (double{inputs[0].delta->data()[i]} + double{inputs[1].delta->data()[i]}));
-    }
-    const auto next = server.step(*current, inputs, 0.1);
-    reference->step(theta, mean, state, 0.1);
-    for (std::size_t i = 0; i < 5; ++i) {
-      CHECK(next->data()[i] == doctest::Approx(theta[i]).epsilon(1e-5));
-    }
-    const auto averaged = layout.tensors()[1].offset;
-    for (std::size_t i = averaged; i < averaged + 2; ++i) {
-      const float moved = 0.5F * (inputs[0].delta->data()[i] + inputs[1].delta->data()[i]);
-      CHECK(next->data()[i] == doctest::Approx(current->data()[i] - moved));
-    }
+  for (std::uint64_t t = 1; t < 8; ++t) {
+    const std::vector<merge_input> inputs{{random_buffer(layout, t), nullptr, 1.0}};
+    const auto next = original.step(*current, inputs, 0.1);
+    const auto same = other->step(*current, inputs, 0.1);
+    CHECK(std::equal(next->span().begin(), next->span().end(), same->span().begin()));
     current = next;
+    auto state = copy_of(other->state());
+    other = std::make_unique<data_parallel>(layout, inner);
+    other->restore(std::move(state));
   }
-  CHECK(server.state().steps == 20);
 }
 
 TEST_CASE("a step without gradients, or with one of another size, is refused") {
@@ -79,15 +102,25 @@ TEST_CASE("a state is copied and averaged buffer by buffer") {
   inner.optimizer = "momentum";
   inner.weight_decay = 0.0;
   inner.clip = 0.0;
-  const auto optimizer = make_inner_optimizer(inner);
+  parameter_layout layout;
+  layout.add("weight", {16});
+  const auto optimizer = make_inner_optimizer(inner, layout);
+  // The first three elements; the others' gradients are 0.
+  const auto gradient = [](float first, float second, float third) {
+    std::vector<float> g(16);
+    g[0] = first;
+    g[1] = second;
+    g[2] = third;
+    return g;
+  };
   inner_state a, b;
-  std::vector<float> theta(3, 0.0F);
-  optimizer->step(theta, std::vector<float>{1, 2, 3}, a, 0.1);
-  optimizer->step(theta, std::vector<float>{3, 2, 1}, b, 0.1);
-  optimizer->step(theta, std::vector<float>{0, 0, 0}, b, 0.1);  // momentum 0.9 of {3, 2, 1}
+  std::vector<float> theta(16);
+  optimizer->step(theta, gradient(1, 2, 3), a, 0.1);
+  optimizer->step(theta, gradient(3, 2, 1), b, 0.1);
+  optimizer->step(theta, gradient(0, 0, 0), b, 0.1);  // momentum 0.9 of {3, 2, 1}
 
   auto copy = copy_of(a);
-  optimizer->step(theta, std::vector<float>{1, 1, 1}, copy, 0.1);
+  optimizer->step(theta, gradient(1, 1, 1), copy, 0.1);
   CHECK(a.steps == 1);
   CHECK(copy.steps == 2);
   CHECK(a.buffers[0]->data()[0] == 1.0F);

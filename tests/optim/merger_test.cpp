@@ -86,12 +86,12 @@ version_ptr merge_one(merger& m, const version_ptr& current, const version_ptr& 
 
 // -- weights and sections -----------------------------------------------------------------------
 
-TEST_CASE("the optimizer moves trainable tensors, averaged ones move plainly, local ones stay") {
+TEST_CASE("the optimizer moves trainable tensors, averaged ones go to the worker's, local stay") {
   const auto layout = three_sections();
   merger m(layout, with("sgd", 0.5));
   const auto current = filled(layout, {1, 2, 3, 4});
   const auto next = merge_one(m, current, filled(layout, {1, -1, 1, 9}));
-  CHECK(values_of(layout, *next) == std::vector<float>{0.5F, 2.5F, 2.0F, 4.0F});
+  CHECK(values_of(layout, *next) == std::vector<float>{0.5F, 2.5F, 2.5F, 4.0F});
   CHECK(values_of(layout, *current) == std::vector<float>{1, 2, 3, 4});
 }
 
@@ -100,16 +100,16 @@ TEST_CASE("one update is multiplied with its weight, several are averaged with t
   merger m(layout, with("sgd", 1.0));
   const auto zero = filled(layout, {0, 0, 0, 0});
   CHECK(values_of(layout, *merge_one(m, zero, filled(layout, {8, 4, 2, 0}), 0.25)) ==
-        std::vector<float>{-2, -1, -0.5F, 0});
+        std::vector<float>{-2, -1, 0.125F, 0});
   const std::vector<merge_input> two{{filled(layout, {8, 4, 2, 0}), nullptr, 3.0},
-                                     {filled(layout, {0, 8, 2, 0}), nullptr, 1.0}};
-  CHECK(values_of(layout, *m.merge(zero, two, inner_lr)) == std::vector<float>{-6, -5, -2, 0});
+                                     {filled(layout, {0, 8, 6, 0}), nullptr, 1.0}};
+  CHECK(values_of(layout, *m.merge(zero, two, inner_lr)) == std::vector<float>{-6, -5, 3, 0});
 }
 
 TEST_CASE("a version in use is never written to again, one that nobody holds is recycled") {
   const auto layout = three_sections();
   merger m(layout, with("sgd", 1.0));
-  const auto delta = filled(layout, {1, 1, 1, 1});
+  const auto delta = filled(layout, {1, 1, 0, 1});
   version_ptr current = filled(layout, {0, 0, 0, 0});
   const auto held = merge_one(m, current, delta);
   current = held;
@@ -118,9 +118,80 @@ TEST_CASE("a version in use is never written to again, one that nobody holds is 
     current = merge_one(m, current, delta);
     places.insert(current->data());
   }
-  CHECK(values_of(layout, *held) == std::vector<float>{-1, -1, -1, 0});
-  CHECK(values_of(layout, *current) == std::vector<float>{-11, -11, -11, 0});
+  CHECK(values_of(layout, *held) == std::vector<float>{-1, -1, 0, 0});
+  CHECK(values_of(layout, *current) == std::vector<float>{-11, -11, 0, 0});
   CHECK(places.size() == 2);
+}
+
+// -- averaged tensors ---------------------------------------------------------------------------
+
+TEST_CASE("a synchronous round leaves the workers' mean in averaged tensors, whatever was there") {
+  const auto layout = three_sections();
+  auto c = with("nesterov", 0.7);
+  c.outer.mode = "sync";
+  merger m(layout, c);
+  const auto current = filled(layout, {1, 2, 1000, 4});
+  const std::vector<merge_input> inputs{{filled(layout, {1, 1, 2, 0}), nullptr, 1.0},
+                                        {filled(layout, {1, 1, 4, 0}), nullptr, 1.0},
+                                        {filled(layout, {1, 1, 9, 0}), nullptr, 2.0}};
+  CHECK(values_of(layout, *m.merge(current, inputs, inner_lr))[2] == 6.0F);
+  CHECK(values_of(layout, *merge_one(m, current, inputs[0].delta, 0.25))[2] == 2.0F);
+}
+
+TEST_CASE("asynchronously every worker counts 1 / k, so that workers who agree do not overshoot") {
+  const auto layout = three_sections();
+  for (const std::int64_t workers : {1, 2, 16}) {
+    for (const std::int64_t accumulate : {1, 3}) {
+      auto c = with("sgd", 0.5);
+      c.workers.count = workers;
+      c.outer.accumulate = accumulate;
+      merger m(layout, c);
+      const auto k = static_cast<double>(workers);
+      double expected = 9.0;
+      version_ptr current = filled(layout, {0, 0, 9, 0});
+      for (int arrival = 1; arrival <= 30; ++arrival) {
+        current = merge_one(m, current, filled(layout, {1, 1, 1, 0}), 0.5);
+        if (arrival % accumulate == 0) {
+          const double step = 0.5 * static_cast<double>(accumulate) / k;
+          expected += std::min(1.0, step) * (1.0 - expected);
+        }
+        CHECK(values_of(layout, *current)[2] == doctest::Approx(expected));
+      }
+    }
+  }
+}
+
+TEST_CASE("averaged tensors never leave the range of what they are made of, by no bit") {
+  const auto layout = long_sections();
+  const auto first = layout.end(section::trainable);
+  const auto last = first + 77;
+  random_generator random(1, random_stream::test, {5});
+  for (const char* mode : {"sync", "async"}) {
+    for (const std::int64_t accumulate : {1, 3}) {
+      auto c = with("sgd", 1.0);
+      c.outer.mode = mode;
+      c.outer.accumulate = accumulate;
+      merger m(layout, c);
+      version_ptr current = random_version(layout, 1);
+      for (std::uint64_t t = 0; t < 60; t += 3) {
+        std::vector<float> low(current->data(), current->data() + layout.size());
+        auto high = low;
+        for (std::uint64_t i = 0; i < 3; ++i) {
+          const auto delta = random_version(layout, 100 + (t + i) / 2);  // some are equal
+          for (std::size_t j = first; j < last; ++j) {
+            low[j] = std::min(low[j], delta->data()[j]);
+            high[j] = std::max(high[j], delta->data()[j]);
+          }
+          current = merge_one(m, current, delta, 0.01 + 3.0 * random.uniform());
+        }
+        std::size_t outside = 0;
+        for (std::size_t j = first; j < last; ++j) {
+          outside += current->data()[j] < low[j] || current->data()[j] > high[j] ? 1 : 0;
+        }
+        CHECK(outside == 0);
+      }
+    }
+  }
 }
 
 // -- corrections --------------------------------------------------------------------------------
@@ -129,13 +200,13 @@ TEST_CASE("mixing replaces a share of the parameters by the worker's, whatever c
   const auto layout = three_sections();
   merger m(layout, with("mixing", 0.5));
   const auto base = filled(layout, {10, 20, 30, 40});
-  const auto delta = filled(layout, {2, 4, 8, 0});  // so the worker ended with 8, 16, 22
+  const auto delta = filled(layout, {2, 4, 22, 0});  // so the worker ended with 8, 16, 22
   const auto current = filled(layout, {0, 32, 30, 7});
   CHECK(values_of(layout, *merge_one(m, current, delta, 1.0, base)) ==
-        std::vector<float>{4, 24, 22, 7});
+        std::vector<float>{4, 24, 28, 7});
   // The weight is a factor of the share: a quarter of the worker's.
   CHECK(values_of(layout, *merge_one(m, current, delta, 0.5, base)) ==
-        std::vector<float>{2, 28, 26, 7});
+        std::vector<float>{2, 28, 29, 7});
 }
 
 TEST_CASE("delay compensation comes before the weight, each input with its own base") {
@@ -149,11 +220,10 @@ TEST_CASE("delay compensation comes before the weight, each input with its own b
   // g + g g (theta - base) / 2
   const auto base = filled(layout, {-1, 1, 9, 0});
   CHECK(values_of(layout, *merge_one(m, current, delta, 0.5, base)) ==
-        std::vector<float>{-2, 2, -0.5F, 0});
+        std::vector<float>{-2, 2, 0.125F, 0});
   const auto other_base = filled(layout, {0, -1, 9, 0});
   const std::vector<merge_input> two{{delta, base, 1.0}, {delta, other_base, 3.0}};
-  CHECK(values_of(layout, *m.merge(current, two, inner_lr)) ==
-        std::vector<float>{-2.5F, -8, -1, 0});
+  CHECK(values_of(layout, *m.merge(current, two, inner_lr)) == std::vector<float>{-2.5F, -8, 1, 0});
 }
 
 TEST_CASE("delay compensation reaches every trainable element of a long buffer, and no other") {
@@ -174,8 +244,11 @@ TEST_CASE("delay compensation reaches every trainable element of a long buffer, 
     std::size_t wrong = 0;
     for (const auto& tensor : layout.tensors()) {
       for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
-        const float move = tensor.part == section::local ? 0.0F : moved[i];
-        wrong += next->data()[i] == current->data()[i] - move ? 0 : 1;
+        const float before = current->data()[i];
+        const float expected = tensor.part == section::trainable  ? before - moved[i]
+                               : tensor.part == section::averaged ? before + (moved[i] - before) / 4
+                                                                  : before;
+        wrong += next->data()[i] == doctest::Approx(expected).epsilon(1e-6) ? 0 : 1;
       }
     }
     CHECK(wrong == 0);
@@ -237,7 +310,8 @@ TEST_CASE(
   c.outer.accumulate = 4;
   merger m(layout, c);
   const auto start = filled(layout, {0, 0, 0, 5});
-  // Weights count against the number of updates, not against each other: (8 + 4 + 4 + 0) / 4.
+  // Weights count against the number of updates, not against each other: (8 + 4 + 4 + 0) / 4. For
+  // averaged tensors they do: (16 + 8 + 8 + 0) / 3.75, and as many of four workers' shares.
   const double weights[] = {1.0, 0.5, 2.0, 0.25};
   const float values[] = {8, 8, 2, 0};
   for (int window = 1; window <= 3; ++window) {
@@ -247,7 +321,11 @@ TEST_CASE(
       CHECK(merge_one(m, current, filled(layout, {x, -x, 2 * x, 1}), weights[arrival]) == current);
     }
     current = merge_one(m, current, filled(layout, {0, 0, 0, 1}), weights[3]);
-    CHECK(values_of(layout, *current) == std::vector<float>{-2, 2, -8, 5});
+    const auto values = values_of(layout, *current);
+    CHECK(values[0] == -2.0F);
+    CHECK(values[1] == 2.0F);
+    CHECK(values[2] == doctest::Approx(8));
+    CHECK(values[3] == 5.0F);
     CHECK(m.state().updates == static_cast<std::uint64_t>(window));
   }
 }
@@ -353,7 +431,7 @@ TEST_CASE("a state goes on bit for bit in a fresh merger, wherever it was taken"
 }
 
 TEST_CASE("a state names what it holds") {
-  const auto names_of = [](const merger& m) {
+  const auto names_of = [](merger&& m) {
     std::vector<std::string> names;
     for (const auto& buffer : m.state().buffers) names.push_back(buffer.name);
     return names;
@@ -367,16 +445,42 @@ TEST_CASE("a state names what it holds") {
   c.outer.accumulate = 2;
   c.staleness.compensation = "adaptive";
   merger m(layout, c);
-  CHECK(names_of(m) == names{"momentum", "variance", "pending", "mean_square"});
+  CHECK(names_of(merger(layout, c)) == names{"momentum", "variance", "pending", "mean_square"});
 
   const auto zero = filled(layout, {0, 0, 0, 0});
   merge_one(m, zero, filled(layout, {1, 2, 3, 4}), 1.0, zero);
   const auto state = m.state();
   CHECK(state.updates == 0);
   CHECK(state.pending == 1);
+  CHECK(state.pending_weight == 1.0);
   CHECK(state.buffers[2].values->size() == layout.end(section::averaged));
   CHECK(state.buffers[2].values->data()[1] == 2.0F);
   CHECK(state.buffers[3].values->data()[1] == doctest::Approx(0.05 * 4));
+}
+
+TEST_CASE("a state that was handed out stays as it is while merging goes on") {
+  const auto layout = three_sections();
+  auto c = with("adam", 0.5);
+  c.outer.accumulate = 2;
+  c.staleness.compensation = "adaptive";
+  merger m(layout, c);
+  merger undisturbed(layout, c);
+  auto current = filled(layout, {1, 2, 3, 4});
+  auto expected = current;
+  const auto base = filled(layout, {0, 1, 0, 0});
+  for (std::uint64_t t = 0; t < 5; ++t) {
+    const auto state = m.state();
+    std::vector<std::vector<float>> before;
+    for (const auto& b : state.buffers) {
+      before.emplace_back(b.values->data(), b.values->data() + b.values->size());
+    }
+    current = merge_one(m, current, random_version(layout, t), 1.0, base);
+    expected = merge_one(undisturbed, expected, random_version(layout, t), 1.0, base);
+    CHECK(same_bits(*current, *expected));
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      CHECK(std::equal(before[i].begin(), before[i].end(), state.buffers[i].values->data()));
+    }
+  }
 }
 
 TEST_CASE("a state of another configuration or layout is refused, and changes nothing") {
@@ -423,6 +527,9 @@ TEST_CASE("buffers of another size, and missing inputs and bases, are refused") 
   CHECK_THROWS_AS(merge_one(mixing, good, good), std::invalid_argument);
   CHECK_THROWS_AS(merge_one(mixing, good, good, 1.0, small), std::invalid_argument);
   CHECK_NOTHROW(merge_one(mixing, good, good, 1.0, good));
+  for (const double weight : {0.0, -1.0, double{INFINITY}, double{NAN}}) {
+    CHECK_THROWS_AS(merge_one(m, good, good, weight), std::invalid_argument);
+  }
 }
 
 TEST_CASE("an unknown kind of delay compensation is refused with the list of the known ones") {

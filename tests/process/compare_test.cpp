@@ -53,6 +53,7 @@ TEST_CASE_FIXTURE(fixture, "a comparison leaves tables, a page and a run directo
   CHECK(result.err == "");
   CHECK(result.out.find("[6/6] ") != std::string::npos);
   CHECK(result.out.find("Against sync") != std::string::npos);
+  CHECK(result.out.find("Communication\n  run   syncs") != std::string::npos);
   CHECK(result.out.find("sync was not tuned.") != std::string::npos);
   CHECK(result.out.find('\x1b') == std::string::npos);
   CHECK(finished_cells("grid") == 6);
@@ -61,6 +62,13 @@ TEST_CASE_FIXTURE(fixture, "a comparison leaves tables, a page and a run directo
 
   const auto json = comparison("grid");
   REQUIRE(json["cells"].size() == 6);
+  for (const auto& r : json["results"]) {
+    // Every step of every worker is of 4 windows of 24 bytes; a shard is some kilobytes.
+    CHECK(r["epochs"]["mean"] > 0.1);
+    CHECK(r["epochs"]["mean"] < 2.0);
+    CHECK(r["communication_cost"]["mean"].get<double>() * sizeof(float) ==
+          doctest::Approx(r["bytes_a_worker"]["mean"].get<double>()).epsilon(0.5));
+  }
   std::vector<double> starts;
   for (const auto& cell : json["cells"]) {
     const auto directory = "grid/" + cell["directory"].get<std::string>();

@@ -39,21 +39,7 @@ for (const type of ["pointermove", "dblclick"]) {
 }
 </script>)";
 
-struct report_fixture : program_fixture {
-  report_fixture() : browser(find_browser()) {
-    train("async-1", {});
-    train("async-2", {"--run.seed", "2", "--workers.events", "['2 1 leave 4', '9 0 pause 3']"});
-    train("sync", {"--outer.mode", "sync", "--outer.optimizer", "nesterov"});
-    train("wall", {"--clock.mode", "wall", "--run.name", "<img src=x onerror=fail()><!--"});
-  }
-
-  void train(const std::string& directory, const std::vector<std::string>& options) {
-    std::vector<std::string> arguments{"train", "tiny.toml", "--run.directory", directory};
-    arguments.insert(arguments.end(), options.begin(), options.end());
-    const auto result = run(arguments);
-    REQUIRE_MESSAGE(result.code == 0, result.err);
-  }
-
+struct browser_fixture : program_fixture {
   /// What the browser made of the page, with what it complained about at the end.
   std::string drawn(const std::string& page) const {
     const std::string command =
@@ -74,15 +60,32 @@ struct report_fixture : program_fixture {
     return text;
   }
 
-  void check_drawn(const std::string& page) const {
+  void check_drawn(const std::string& page, int charts = 6) const {
     const auto text = drawn(page);
-    CHECK(text.find("<body data-status=\"ready: 6 charts, 0 errors\"") != std::string::npos);
+    const auto ready = "<body data-status=\"ready: " + std::to_string(charts) + " charts, 0 errors";
+    CHECK(text.find(ready) != std::string::npos);
     CHECK(text.find("could not be drawn.</p>") == std::string::npos);
     const auto complaint = text.find("CONSOLE");
     CHECK_MESSAGE(complaint == std::string::npos, text.substr(std::min(complaint, text.size())));
   }
 
-  std::string browser;
+  std::string browser = find_browser();
+};
+
+struct report_fixture : browser_fixture {
+  report_fixture() {
+    train("async-1", {});
+    train("async-2", {"--run.seed", "2", "--workers.events", "['2 1 leave 4', '9 0 pause 3']"});
+    train("sync", {"--outer.mode", "sync", "--outer.optimizer", "nesterov"});
+    train("wall", {"--clock.mode", "wall", "--run.name", "<img src=x onerror=fail()><!--"});
+  }
+
+  void train(const std::string& directory, const std::vector<std::string>& options) {
+    std::vector<std::string> arguments{"train", "tiny.toml", "--run.directory", directory};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const auto result = run(arguments);
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+  }
 };
 
 }  // namespace
@@ -111,6 +114,34 @@ TEST_CASE_FIXTURE(report_fixture, "a browser draws every chart of the report wit
     std::ofstream(root / "pressed.html") << text;
     check_drawn("pressed.html");
   }
+}
+
+TEST_CASE_FIXTURE(browser_fixture, "a browser draws the trade-off of a comparison") {
+  // Two keys are varied, so that there is something to choose; one run sets one of them itself.
+  std::ofstream(root / "compare.toml") << read(root / "tiny.toml")
+                                       << "[compare]\nseeds = [1, 2]\ndirectory = 'grid'\n"
+                                          "[compare.vary]\nquota.local_steps = [2, 5]\n"
+                                          "workers.heterogeneity = ['none', 'very']\n"
+                                          "[[compare.run]]\nname = 'sync <b>'\n"
+                                          "set = { outer.mode = 'sync', outer.optimizer = 'sgd', "
+                                          "quota.local_steps = 1 }\n"
+                                          "[[compare.run]]\nname = 'DN'\n";
+  const auto result = run({"compare", "compare.toml", "--run.local_steps", "20"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  if (browser.empty()) {
+    MESSAGE("no Chromium here, so nothing is drawn");
+    return;
+  }
+  const auto page = read(root / "grid/report.html");
+  std::ofstream(root / "page.html") << page;
+  check_drawn("page.html", 8);
+  const auto text = drawn("page.html");
+  CHECK(text.find("sync &lt;b&gt;</span>") != std::string::npos);  // in the legend
+  CHECK(text.find("heterogeneity = very</span>") != std::string::npos);
+  auto pressed = page;
+  pressed.insert(pressed.rfind("</body>"), press_everything);
+  std::ofstream(root / "pressed.html") << pressed;
+  check_drawn("pressed.html", 8);
 }
 
 TEST_CASE_FIXTURE(program_fixture, "a report of what is no run ends with code 2 and says why") {

@@ -24,7 +24,7 @@ TEST_CASE_FIXTURE(fixture, "training ends with a summary and a complete run dire
 
   const auto s = summary("one");
   for (const char* key :
-       {"method", "seed", "clock", "parameters", "workers", "local_steps", "tokens",
+       {"method", "seed", "clock", "parameters", "workers", "local_steps", "tokens", "epochs",
         "server_version", "wall_seconds", "virtual_seconds", "tokens_per_second", "utilisation",
         "staleness", "updates", "bytes", "final", "best", "params_sha256"}) {
     CHECK_MESSAGE(s.contains(key), key);

@@ -6,6 +6,8 @@
 #include <set>
 
 #include "config/error.hpp"
+#include "tests/storage/file_size_limit.hpp"
+#include "tests/storage/memory_file_system.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
 using namespace rubato;
@@ -100,6 +102,23 @@ TEST_CASE("a folder that cannot be created is told by path and reason") {
   }
 }
 
+TEST_CASE("a run that has a configuration but no summary is unfinished and can be gone on with") {
+  const temporary_folder folder;
+  const std::string path = folder.path().string();
+  CHECK(run_directory::state(folder.file("none")) == run_state::none);
+  CHECK(run_directory::state(path) == run_state::none);
+  CHECK_THROWS_WITH_AS(
+      run_directory::of_existing_run(path),
+      ("run.directory = \"" + path + "\" holds no run to continue (config.toml is not there)")
+          .c_str(),
+      usage_error);
+  write_bytes(folder.file("config.toml"), "");
+  CHECK(run_directory::state(path) == run_state::unfinished);
+  CHECK(run_directory::of_existing_run(path).file("x") == folder.file("x"));
+  write_bytes(folder.file("summary.json"), "{}");
+  CHECK(run_directory::state(path) == run_state::finished);
+}
+
 TEST_CASE("a file is written as a whole, and again over the old one") {
   const temporary_folder folder;
   const run_directory run(folder.path().string(), "toy");
@@ -153,6 +172,59 @@ TEST_CASE("lines are appended to what is there, and the last ones are written at
     line_file lines(path);
     lines.append("two");
   }
+  CHECK(read_bytes(path) == "one\ntwo\n");
+}
+
+TEST_CASE("a file of lines can be cut back to an earlier size, and goes on from there") {
+  const temporary_folder folder;
+  const std::string path = folder.file("updates.jsonl");
+  std::uint64_t size = 0;
+  {
+    line_file lines(path);
+    lines.append("one");
+    size = lines.sync();
+    CHECK(size == 4);
+    lines.append("two");
+  }
+  {
+    line_file lines(path, size);
+    lines.append("three");
+  }
+  CHECK(read_bytes(path) == "one\nthree\n");
+  CHECK_THROWS_WITH_AS(
+      line_file(path, 11),
+      ("cannot continue " + path + ": it should have at least 11 bytes, but has 10").c_str(),
+      run_error);
+  CHECK(read_bytes(path) == "one\nthree\n");
+}
+
+TEST_CASE("lines that were synced survive a power cut, and those that were only flushed may not") {
+  memory_file_system files;
+  files.create_folder("run");
+  line_file lines("run/updates.jsonl", line_file::everything, files);
+  files.sync_folder("run");
+  lines.append("one");
+  CHECK(lines.sync() == 4);
+  lines.append("two");
+  lines.flush();
+  CHECK(files.content("run/updates.jsonl") == "one\ntwo\n");
+  files.restart(memory_file_system::survival::nothing);
+  CHECK(files.content("run/updates.jsonl") == "one\n");
+}
+
+TEST_CASE("lines that did not fit on the disk are written when there is room again") {
+  const temporary_folder folder;
+  const std::string path = folder.file("updates.jsonl");
+  line_file lines(path);
+  lines.append("one");
+  lines.append("two");
+  {
+    const file_size_limit limit(5);
+    CHECK_THROWS_WITH_AS(lines.flush(), ("cannot write " + path + ": File too large").c_str(),
+                         file_error);
+    CHECK(read_bytes(path) == "one\nt");
+  }
+  lines.flush();
   CHECK(read_bytes(path) == "one\ntwo\n");
 }
 

@@ -1,11 +1,9 @@
 #include "storage/safetensors.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 
 #include <bit>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "tests/storage/file_size_limit.hpp"
 #include "tests/storage/temporary_folder.hpp"
 
 using namespace rubato;
@@ -54,25 +53,6 @@ std::string refusal(const std::string& path, const std::string& bytes) {
     return error.what();
   }
 }
-
-/// Lets no file of this process grow beyond a size: a stand-in for a full disk.
-class file_size_limit {
- public:
-  explicit file_size_limit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit lower{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &lower);
-  }
-  ~file_size_limit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = SIG_DFL;
-};
 
 }  // namespace
 

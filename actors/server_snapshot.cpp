@@ -1,0 +1,163 @@
+// What the server puts into a checkpoint, and how it goes on from one.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "actors/server.hpp"
+#include "config/error.hpp"
+#include "config/load.hpp"
+#include "coordination/state_json.hpp"
+
+namespace rubato {
+
+using nlohmann::json;
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(evaluation, version, local_steps, tokens, clock_seconds,
+                                   wall_seconds, loss, perplexity, bits_per_byte, accuracy, top5,
+                                   shard_loss, quotas)
+
+void server_state::take_checkpoint() {
+  checkpoint_ = coordinator_->version();
+  checkpointing_ = true;
+  checkpoint_is_last_ = stopping_;
+  send(self_, recorder_,
+       begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_, nodes_.size()});
+  // Messages keep their order: each worker is told after all that happened before, and before all
+  // that happens from now on.
+  for (const auto& [worker, node] : nodes_) send(self_, node, capture_worker{worker, nullptr});
+}
+
+/// Everything but what the workers know. Nothing is copied: whatever a buffer belongs to goes on in
+/// another one.
+snapshot server_state::capture() {
+  const auto& run = *setup_.run;
+  snapshot part;
+  auto& values = part.values;
+  values["config"] = to_toml(run.settings);
+  values["layout"] = layout_json(run.layout);
+  put_merging(
+      part,
+      {coordinator_->version(), current_, merger_->state(),
+       data_parallel_ ? std::make_shared<inner_state>(copy_of(data_parallel_->state())) : nullptr,
+       group_versions_, bases_});
+  values["coordinator"] = coordinator_->state();
+  values["events"] = events_.state();
+  values["clock"] = run.clock.now();
+  put_inner(part, "mean_inner", mean_inner_);
+
+  // Those that wait for the end of their round. Others are still their workers' own.
+  auto& held = values["held"] = json::array();
+  for (const auto& [id, content] : arrived_) {
+    if (coordinator_->awaits(id)) continue;
+    const auto name = fmt::format("held.{}", held.size());
+    held.push_back(content->update);
+    part.buffers[name] = content->delta;
+    put_inner(part, name, content->inner);
+  }
+  auto& latest = values["latest"] = json::array();
+  if (similarity_) {
+    for (const auto& [worker, delta] : similarity_->latest()) {
+      latest.push_back(worker);
+      part.buffers[fmt::format("latest.{}", worker)] = delta;
+    }
+  }
+  auto& evaluations = values["evaluations"] = json::array();
+  for (const auto& pending : evaluations_) {
+    part.buffers[fmt::format("evaluation.{}", evaluations.size())] = pending.parameters;
+    evaluations.push_back(*pending.context);
+  }
+
+  values["evaluating"] = evaluating_;
+  values["staleness"] = staleness_.state();
+  values["recent_loss"] = recent_loss_;
+  values["recent_staleness"] = recent_staleness_;
+  values["rounds_assigned"] = rounds_assigned_;
+  values["updates_received"] = updates_received_;
+  values["group_transfers"] = group_transfers_;
+  values["late_rounds"] = late_rounds_;
+  values["late_sum"] = late_sum_;
+  values["late_max"] = late_max_;
+  values["evaluations_skipped"] = evaluations_skipped_;
+  values["last"] = last_;
+  values["best"] = best_;
+  return part;
+}
+
+void server_state::restore() {
+  const auto& run = *setup_.run;
+  auto& part = setup_.restored->run;
+  const auto& values = part.values;
+  if (layout_from(values.at("layout")) != run.layout) {
+    throw run_error(
+        "the checkpoint is of a model with other tensors; has the data changed since then?");
+  }
+  coordinator_->restore(values.at("coordinator"));
+  events_.restore(values.at("events"));
+  if (!run.on_wall_clock()) {
+    for (const auto& work : coordinator_->outstanding()) events_.expect(work.due(), work.id);
+  }
+  mean_inner_ = take_inner(part, "mean_inner");
+
+  const auto buffer = [&](const std::string& name) {
+    const auto found = part.buffers.find(name);
+    if (found == part.buffers.end() || found->second->size() != run.layout.size()) {
+      throw run_error(fmt::format("the checkpoint has no buffer \"{}\" of this model", name));
+    }
+    return found->second;
+  };
+  buffer("parameters");
+  const auto& held = values.at("held");
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    const auto name = fmt::format("held.{}", i);
+    const auto update = held[i].get<arrival>();
+    const auto delta = buffer(name);
+    arrived_[update.id] =
+        std::make_shared<const submission>(submission{update, delta, take_inner(part, name)});
+  }
+  if (similarity_) {
+    for (const auto& worker : values.at("latest")) {
+      const auto id = worker.get<worker_id>();
+      similarity_->set(id, buffer(fmt::format("latest.{}", id)));
+    }
+  }
+  const auto& evaluations = values.at("evaluations");
+  for (std::size_t i = 0; i < evaluations.size(); ++i) {
+    evaluations_.push_back({buffer(fmt::format("evaluation.{}", i)),
+                            std::make_shared<const evaluation>(evaluations[i].get<evaluation>())});
+  }
+  auto merging = take_merging(part);
+  current_ = merging.parameters;
+  merger_->restore(merging.outer.value());
+  if (merging.data_parallel) {
+    data_parallel_ = std::make_unique<data_parallel>(run.layout, run.settings.inner);
+    data_parallel_->restore(std::move(*merging.data_parallel));
+  }
+  group_versions_ = std::move(merging.groups);
+  bases_ = std::move(merging.bases);
+
+  values.at("evaluating").get_to(evaluating_);
+  staleness_.restore(values.at("staleness"));
+  values.at("recent_loss").get_to(recent_loss_);
+  values.at("recent_staleness").get_to(recent_staleness_);
+  values.at("rounds_assigned").get_to(rounds_assigned_);
+  values.at("updates_received").get_to(updates_received_);
+  values.at("group_transfers").get_to(group_transfers_);
+  values.at("late_rounds").get_to(late_rounds_);
+  values.at("late_sum").get_to(late_sum_);
+  values.at("late_max").get_to(late_max_);
+  values.at("evaluations_skipped").get_to(evaluations_skipped_);
+  values.at("last").get_to(last_);
+  values.at("best").get_to(best_);
+  checkpoint_ = setup_.restored->header.number;
+  begun_ = true;
+}
+
+/// Workers that have joined go on where they were.
+void server_state::restore_workers() {
+  for (auto& [worker, saved] : setup_.restored->workers) {
+    send(self_, nodes_.at(worker), restore_worker{saved});
+  }
+  setup_.restored->workers.clear();
+}
+
+}  // namespace rubato

@@ -1,0 +1,72 @@
+// What happens in a run as records of its journal, and back: the meaning of the numbers that
+// storage keeps without knowing them (kinds, fates, codecs). Not here: the bytes on the disk
+// (storage/), and what follows from a record (replay.hpp).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "coordination/grouping.hpp"
+#include "coordination/types.hpp"
+#include "optim/parameter_buffer.hpp"
+#include "storage/journal_records.hpp"
+
+namespace rubato {
+
+/// A round that was given out.
+struct assigned_round {
+  assignment work;
+  std::optional<group_id> start;  // the group whose parameters it begins with; none: its version's
+  std::int64_t tokens = 0;        // of its steps
+};
+
+/// Where an update went.
+struct merge_place {
+  std::uint64_t number = 0;       // merges count from 1, those of groups included; 0: into none
+  std::optional<group_id> group;  // whose parameters came of it; none: the version's
+  double inner_lr = 0.0;          // that the merge was given
+
+  bool operator==(const merge_place&) const = default;
+};
+
+/// A round that has its fate. With its update it is all that replay needs.
+struct settled_round {
+  update_record record;
+  std::optional<group_id> start;  // as in assigned_round
+  merge_place merge;
+};
+
+assign_record to_journal(const assigned_round& round);
+/// `update`: update_bytes(), of one that was merged; otherwise it may be empty. It is not copied.
+settle_record to_journal(const settled_round& round, byte_span update = {});
+
+/// The reverse, bit for bit, but for the base version that an update of fate wrong_base named: the
+/// round's own stands in its place. Throw run_error for a kind or fate that is not known here.
+assigned_round from_journal(const assign_record& record);
+settled_round from_journal(const settle_record& record);
+
+/// Whether an update with this fate answered no round in flight, so that none is settled with it:
+/// its round, if there is one, may still be waiting to be merged.
+bool settles_no_round(fate what);
+
+/// The codec of updates that are f32 as they are in memory, padding included.
+inline constexpr std::uint8_t codec_f32 = 0;
+
+/// What goes into the journal of an update, in codec_f32: its trainable and averaged sections. They
+/// stay where they are; `update` has at least these.
+byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& update);
+
+/// Fills the trainable and averaged sections of `into` with a record's update and leaves the rest.
+/// Throws run_error if the codec is not known or the size is not the layout's.
+void read_update(const settle_record& record, const parameter_layout& layout,
+                 parameter_buffer& into);
+
+/// The first thing in which two records differ, for people ("steps: 25 and 50"; bytes of an update
+/// by their place); nothing if they are the same, bit for bit, with all NaNs alike.
+std::optional<std::string> difference(const journal_record& a, const journal_record& b);
+
+/// A round's name, for people: "round 7 of worker 3", and which life of it after the first.
+std::string to_string(const update_id& round);
+
+}  // namespace rubato

@@ -1,0 +1,42 @@
+// Going on with a run: whether a folder holds one to go on with, what its newest good checkpoint
+// says, and which settings may have changed since. Not here: who is given what of it (actors/).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "recovery/snapshot.hpp"
+#include "storage/file_system.hpp"
+#include "storage/run_directory.hpp"
+
+namespace rubato {
+
+/// The folder in a run directory that checkpoints are in.
+std::string checkpoint_folder(const std::string& directory);
+
+/// As run_directory::state, but a run that a signal ended is one to go on with.
+run_state state_of_run(const std::string& directory);
+
+/// Throws usage_error, naming the key and both values, if a setting differs that the weights depend
+/// on. What may differ: settings of a node, and how often is evaluated, recorded and saved.
+void check_settings(const config& saved, const config& now);
+
+/// The content of a checkpoint.
+struct restored_run {
+  file_header header;
+  snapshot run;
+  nlohmann::json record;
+  std::map<worker_id, std::shared_ptr<worker_snapshot>> workers;
+  std::vector<std::string> skipped;  // why newer ones were not taken, a line each
+};
+
+/// The newest one that is whole; nothing if there is none at all. Throws file_error if none of
+/// those that are there is whole, run_error if it is not one of a run.
+std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory);
+
+}  // namespace rubato

@@ -1,0 +1,259 @@
+#include "recovery/snapshot.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+#include <fmt/format.h>
+
+#include "config/error.hpp"
+#include "coordination/state_json.hpp"
+
+namespace rubato {
+
+using nlohmann::json;
+
+namespace {
+
+// So much may wait for the disk before somebody has to wait for it.
+constexpr std::size_t sync_bytes = std::size_t{64} << 20;
+
+/// Sections of buffers are told from parts by this.
+constexpr char separator = '/';
+
+version_ptr take_buffer(snapshot& part, const std::string& name) {
+  auto found = part.buffers.extract(name);
+  if (!found) throw run_error(fmt::format("a checkpoint lacks the buffer \"{}\"", name));
+  return std::move(found.mapped());
+}
+
+/// The same as a buffer that may be written to: nobody else has it.
+buffer_ptr own(version_ptr buffer) {
+  if (buffer.use_count() == 1) return std::const_pointer_cast<parameter_buffer>(buffer);
+  auto copy = std::make_shared<parameter_buffer>(buffer->size());
+  std::copy(buffer->span().begin(), buffer->span().end(), copy->data());
+  return copy;
+}
+
+}  // namespace
+
+std::string worker_part(worker_id worker) {
+  return fmt::format("worker-{}", worker);
+}
+
+// -- contents -----------------------------------------------------------------------------------
+
+json layout_json(const parameter_layout& layout) {
+  auto tensors = json::array();
+  for (const auto& tensor : layout.tensors()) {
+    tensors.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"section", tensor.part}});
+  }
+  return tensors;
+}
+
+parameter_layout layout_from(const json& tensors) {
+  parameter_layout layout;
+  for (const auto& tensor : tensors) {
+    layout.add(tensor.at("name").get<std::string>(),
+               tensor.at("shape").get<std::vector<std::int64_t>>(),
+               tensor.at("section").get<section>());
+  }
+  return layout;
+}
+
+void put_inner(snapshot& part, const std::string& name,
+               const std::shared_ptr<const inner_state>& state) {
+  if (!state) {
+    part.values[name] = nullptr;
+    return;
+  }
+  part.values[name] = {{"steps", state->steps},
+                       {"buffers", state->buffers.size()},
+                       {"local", state->local != nullptr}};
+  for (std::size_t i = 0; i < state->buffers.size(); ++i) {
+    part.buffers[fmt::format("{}.{}", name, i)] = state->buffers[i];
+  }
+  if (state->local) part.buffers[name + ".local"] = state->local;
+}
+
+std::shared_ptr<inner_state> take_inner(snapshot& part, const std::string& name) {
+  const auto& values = part.values.at(name);
+  if (values.is_null()) return nullptr;
+  auto state = std::make_shared<inner_state>();
+  values.at("steps").get_to(state->steps);
+  const auto buffers = values.at("buffers").get<std::size_t>();
+  for (std::size_t i = 0; i < buffers; ++i) {
+    state->buffers.push_back(own(take_buffer(part, fmt::format("{}.{}", name, i))));
+  }
+  if (values.at("local").get<bool>()) state->local = take_buffer(part, name + ".local");
+  return state;
+}
+
+void put_merging(snapshot& part, const replay_start& start) {
+  part.values["version"] = start.version;
+  part.buffers["parameters"] = start.parameters;
+  if (start.outer) {
+    auto names = json::array();
+    for (const auto& buffer : start.outer->buffers) {
+      names.push_back(buffer.name);
+      part.buffers["outer." + buffer.name] = buffer.values;
+    }
+    part.values["outer"] = {{"updates", start.outer->updates},
+                            {"pending", start.outer->pending},
+                            {"pending_weight", start.outer->pending_weight},
+                            {"buffers", std::move(names)}};
+  } else {
+    part.values["outer"] = nullptr;
+  }
+  put_inner(part, "data_parallel", start.data_parallel);
+  auto& groups = part.values["groups"] = json::array();
+  for (const auto& [group, parameters] : start.groups) {
+    groups.push_back(group);
+    part.buffers[fmt::format("group.{}", group)] = parameters;
+  }
+  auto& bases = part.values["bases"] = json::array();
+  for (const auto& [id, base] : start.bases) {
+    part.buffers[fmt::format("base.{}", bases.size())] = base;
+    bases.push_back(id);
+  }
+}
+
+replay_start take_merging(snapshot& part) {
+  replay_start start;
+  part.values.at("version").get_to(start.version);
+  start.parameters = take_buffer(part, "parameters");
+  if (const auto& outer = part.values.at("outer"); !outer.is_null()) {
+    auto& state = start.outer.emplace();
+    outer.at("updates").get_to(state.updates);
+    outer.at("pending").get_to(state.pending);
+    outer.at("pending_weight").get_to(state.pending_weight);
+    for (const auto& name : outer.at("buffers")) {
+      state.buffers.push_back(
+          {name.get<std::string>(), take_buffer(part, "outer." + name.get<std::string>())});
+    }
+  }
+  start.data_parallel = take_inner(part, "data_parallel");
+  for (const auto& group : part.values.at("groups")) {
+    const auto id = group.get<group_id>();
+    start.groups[id] = take_buffer(part, fmt::format("group.{}", id));
+  }
+  const auto& bases = part.values.at("bases");
+  for (std::size_t i = 0; i < bases.size(); ++i) {
+    start.bases[bases[i].get<update_id>()] = take_buffer(part, fmt::format("base.{}", i));
+  }
+  return start;
+}
+
+snapshot to_snapshot(const worker_snapshot& worker) {
+  snapshot part;
+  part.values = {{"worker", worker.worker},
+                 {"incarnation", worker.incarnation},
+                 {"work", worker.work},
+                 {"update", worker.update},
+                 {"begun", worker.base == nullptr},
+                 {"submits_inner", worker.submits_inner}};
+  put_inner(part, "inner", worker.inner);
+  if (worker.base) part.buffers["base"] = worker.base;
+  if (worker.update) part.buffers["delta"] = worker.delta;
+  return part;
+}
+
+worker_snapshot take_worker(snapshot& part) {
+  worker_snapshot worker;
+  part.values.at("worker").get_to(worker.worker);
+  part.values.at("incarnation").get_to(worker.incarnation);
+  part.values.at("work").get_to(worker.work);
+  part.values.at("update").get_to(worker.update);
+  part.values.at("submits_inner").get_to(worker.submits_inner);
+  worker.inner = take_inner(part, "inner");
+  if (!part.values.at("begun").get<bool>()) worker.base = take_buffer(part, "base");
+  if (worker.update) worker.delta = take_buffer(part, "delta");
+  return worker;
+}
+
+// -- files --------------------------------------------------------------------------------------
+
+void snapshot_writer::add(std::string name, snapshot part) {
+  auto queued = std::make_unique<queued_part>();
+  queued->name = std::move(name);
+  queued->content = std::move(part);
+  queued->next = queued->content.buffers.begin();
+  queue_.push_back(std::move(queued));
+}
+
+std::optional<std::string> snapshot_writer::write_slice() {
+  auto& part = *queue_.front();
+  if (rest_.empty()) {
+    const auto end = part.content.buffers.cend();
+    // Those that are in the file already take no time.
+    for (; part.next != end; ++part.next) {
+      const auto found = written_.find(part.next->second);
+      if (found == written_.end()) break;
+      part.sections[part.next->first] = found->second;
+    }
+    if (part.next == end) {
+      const auto bytes =
+          json::to_cbor({{"values", part.content.values}, {"buffers", part.sections}});
+      file_.begin_section(part.name);
+      file_.write(std::as_bytes(std::span(bytes)));
+      auto name = std::move(part.name);
+      queue_.pop_front();
+      return name;
+    }
+    auto section = part.name + separator + part.next->first;
+    part.sections[part.next->first] = section;
+    file_.begin_section(section);
+    rest_ = std::as_bytes(part.next->second->span());
+    written_.emplace(part.next->second, std::move(section));
+    ++part.next;
+  }
+  const auto slice = rest_.first(std::min(rest_.size(), slice_bytes));
+  file_.write(slice);
+  rest_ = rest_.subspan(slice.size());
+  unsynced_ += slice.size();
+  if (unsynced_ >= sync_bytes) {
+    file_.sync();
+    unsynced_ = 0;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> snapshot_reader::parts() const {
+  std::vector<std::string> result;
+  for (const auto& section : file_.sections()) {
+    if (section.name.find(separator) == std::string::npos) result.push_back(section.name);
+  }
+  return result;
+}
+
+snapshot snapshot_reader::read(std::string_view part) {
+  const auto fail = [&](std::string_view reason) {
+    throw file_error("read", file_.path(), fmt::format("its part \"{}\" {}", part, reason));
+  };
+  const auto bytes = file_.read(part);
+  const auto* begin = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  auto content = json::from_cbor(begin, begin + bytes.size(), true, false);
+  if (!content.is_object() || !content.contains("values") || !content.contains("buffers") ||
+      !content["buffers"].is_object()) {
+    fail("is not one of a run");
+  }
+  snapshot result;
+  result.values = std::move(content["values"]);
+  for (const auto& [name, section] : content["buffers"].items()) {
+    if (!section.is_string()) fail("is not one of a run");
+    const auto where = section.get<std::string>();
+    auto buffer = read_[where].lock();
+    if (!buffer) {
+      const auto* found = file_.find(where);
+      if (found == nullptr || found->size % sizeof(float) != 0) {
+        fail(fmt::format("has no buffer \"{}\"", name));
+      }
+      auto fresh = std::make_shared<parameter_buffer>(found->size / sizeof(float));
+      file_.read(where, std::as_writable_bytes(fresh->span()));
+      read_[where] = buffer = std::move(fresh);
+    }
+    result.buffers[name] = std::move(buffer);
+  }
+  return result;
+}
+
+}  // namespace rubato
