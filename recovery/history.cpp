@@ -19,9 +19,7 @@ std::string journal_folder(const std::string& directory) {
 void require_journal(file_system& files, const std::string& directory) {
   const auto folder = journal_folder(directory);
   if (std::filesystem::is_directory(folder) && has_journal(files, folder)) return;
-  throw usage_error(fmt::format(
-      "{}: has no journal; give the directory of a run that was made with journal.enabled = true",
-      directory));
+  throw usage_error(fmt::format("{}: has no journal; no run writes one yet", directory));
 }
 
 std::unique_ptr<run_lock> lock_to_read(const std::string& directory) {
