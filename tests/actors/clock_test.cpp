@@ -2,6 +2,7 @@
 // go.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <future>
@@ -132,7 +133,8 @@ TEST_CASE_FIXTURE(fixture, "without pacing, the wall clock's workers are as fast
   const auto updates = lines("updates.jsonl");
   CHECK(updates[0]["steps"] == 5);  // of a worker whose speed is not known yet
   CHECK(updates[0]["compute_seconds"] > 5 * 200e-6);
-  CHECK(updates[20]["steps"] > 5);
+  // Whoever is the fastest now gets all of H; who that is depends on the machine.
+  CHECK(std::any_of(updates.begin(), updates.end(), [](const auto& u) { return u["steps"] > 5; }));
 }
 
 TEST_CASE_FIXTURE(fixture, "synchronous rounds wait for all on the wall clock too") {
