@@ -327,7 +327,7 @@ void server_state::carry_out(const settle_action& action) {
     line->cosine_to_momentum = found.mapped().to_momentum;
     line->cosine_to_others = found.mapped().to_others;
   }
-  if (record.what != fate::duplicate) {  // of one that may still wait for its round to end
+  if (!settles_no_round(record.what)) {  // a refused repetition leaves what still waits alone
     arrived_.erase(id);
     bases_.erase(id);
   }

@@ -9,15 +9,16 @@ cmake_minimum_required(VERSION 3.25)
 # Which folders a folder may include, besides itself. Arrows point one way: the lines are in
 # dependency order, and each names only folders above it.
 set(layers
+  "bytes        :"
   "config       :"
   "optim        : config"
-  "transfer     :"
+  "transfer     : bytes"
   "data         : config"
-  "storage      : config"
+  "storage      : bytes config"
   "monitoring   : config"
   "compare      : config storage monitoring"
   "coordination : config"
-  "recovery     : config optim storage monitoring coordination"
+  "recovery     : bytes config optim storage monitoring coordination"
   "messages     : config optim data monitoring coordination"
   "model        : config optim data coordination"
   "actors       : config optim data storage monitoring coordination recovery messages model"

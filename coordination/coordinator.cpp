@@ -46,6 +46,11 @@ std::string_view to_string(fate f) {
   return "?";
 }
 
+bool settles_no_round(fate what) {
+  return what == fate::duplicate || what == fate::unknown_worker ||
+         what == fate::stale_incarnation || what == fate::not_assigned;
+}
+
 std::string_view to_string(round_kind kind) {
   switch (kind) {
     case round_kind::local:

@@ -121,6 +121,10 @@ enum class fate : std::uint8_t {
 
 std::string_view to_string(fate f);
 
+/// Whether an update with this fate answered no round in flight, so that none is settled with it:
+/// its round, if there is one, may still be waiting to be merged.
+bool settles_no_round(fate what);
+
 /// A line of the ledger: everything there is to know about one settled round.
 struct update_record {
   assignment work;

@@ -263,11 +263,6 @@ settled_round from_journal(const settle_record& record) {
   return round;
 }
 
-bool settles_no_round(fate what) {
-  return what == fate::duplicate || what == fate::unknown_worker ||
-         what == fate::stale_incarnation || what == fate::not_assigned;
-}
-
 // -- updates ------------------------------------------------------------------------------------
 
 byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& update) {

@@ -46,10 +46,6 @@ settle_record to_journal(const settled_round& round, byte_span update = {});
 assigned_round from_journal(const assign_record& record);
 settled_round from_journal(const settle_record& record);
 
-/// Whether an update with this fate answered no round in flight, so that none is settled with it:
-/// its round, if there is one, may still be waiting to be merged.
-bool settles_no_round(fate what);
-
 /// The codec of updates that are f32 as they are in memory, padding included.
 inline constexpr std::uint8_t codec_f32 = 0;
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/bytes.hpp"
+#include "bytes/bytes.hpp"
 #include "storage/file_header.hpp"
 
 namespace rubato {

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "storage/crc32c.hpp"
+#include "bytes/crc32c.hpp"
 #include "storage/file_io.hpp"
 
 namespace rubato {

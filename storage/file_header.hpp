@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "storage/bytes.hpp"
+#include "bytes/bytes.hpp"
 #include "storage/file_system.hpp"
 #include "storage/run_identity.hpp"
 

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bytes/bytes.hpp"
 #include "config/error.hpp"
-#include "storage/bytes.hpp"
 
 namespace rubato {
 

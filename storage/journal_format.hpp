@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "storage/bytes.hpp"
+#include "bytes/bytes.hpp"
 #include "storage/file_header.hpp"
 #include "storage/journal_records.hpp"
 

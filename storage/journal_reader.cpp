@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "storage/crc32c.hpp"
+#include "bytes/crc32c.hpp"
 #include "storage/file_io.hpp"
 #include "storage/journal_format.hpp"
 

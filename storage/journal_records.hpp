@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "storage/bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace rubato {
 

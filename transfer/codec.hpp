@@ -10,7 +10,7 @@
 #include <span>
 #include <string_view>
 
-#include "transfer/bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace rubato {
 

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "bytes/crc32c.hpp"
+
 namespace rubato {
 
 namespace {
@@ -228,8 +230,7 @@ void transfer_receiver::store(transfer_time now, const transfer_chunk& chunk) {
   const std::uint64_t begin = chunk_offset(next_);
   next_ += arrived;
   beyond_ = arrived >= 64 ? 0 : beyond_ >> arrived;
-  checked_ =
-      transfer_checksum(byte_span(buffer_).subspan(begin, chunk_offset(next_) - begin), checked_);
+  checked_ = crc32c(byte_span(buffer_).subspan(begin, chunk_offset(next_) - begin), checked_);
 
   damaged_in_a_row_ = 0;
   recent_gap_ = std::max(now - last_arrival_, recent_gap_ - recent_gap_ / 8);

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "bytes/crc32c.hpp"
+
 namespace rubato {
 
 namespace {
@@ -37,11 +39,11 @@ transfer_content::transfer_content(std::vector<std::byte> bytes) {
   auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   bytes_ = *owner;
   owner_ = std::move(owner);
-  checksum_ = transfer_checksum(bytes_);
+  checksum_ = crc32c(bytes_);
 }
 
 transfer_content::transfer_content(std::shared_ptr<const void> owner, byte_span bytes)
-    : owner_(std::move(owner)), bytes_(bytes), checksum_(transfer_checksum(bytes)) {}
+    : owner_(std::move(owner)), bytes_(bytes), checksum_(crc32c(bytes)) {}
 
 transfer_sender::transfer_sender(setting s) : setting_(s), patience_(s.timing) {
   if (setting_.chunk_bytes < unit_of(codec::int8).bytes) {

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "transfer/bytes.hpp"
+#include "bytes/bytes.hpp"
 #include "transfer/codec.hpp"
 #include "transfer/timing.hpp"
 #include "transfer/wire.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <tuple>
 
-#include "transfer/bytes.hpp"
+#include "bytes/crc32c.hpp"
 
 namespace rubato {
 
@@ -138,11 +138,11 @@ std::uint32_t checksum_of(const M& message) {
         std::array<std::byte, (sizeof(numbers) + ...)> bytes;
         std::byte* end = bytes.data();
         ((std::memcpy(end, &numbers, sizeof(numbers)), end += sizeof(numbers)), ...);
-        return transfer_checksum(bytes);
+        return crc32c(bytes);
       },
       M::fields(message));
   if constexpr (requires { message.payload; }) {
-    return transfer_checksum(std::as_bytes(std::span(message.payload)), sum);
+    return crc32c(std::as_bytes(std::span(message.payload)), sum);
   } else {
     return sum;
   }

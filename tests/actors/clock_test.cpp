@@ -68,8 +68,11 @@ struct node_log {
 };
 
 node_actor::behavior_type hand_played_node(actor_pointer<node_actor, hand_played_node_state> self,
-                                           server_actor server, std::shared_ptr<node_log> log) {
-  send(self, server, join_run{caf::actor_cast<caf::strong_actor_ptr>(self), {0}});
+                                           server_actor server, std::shared_ptr<node_log> log,
+                                           worker_id workers) {
+  join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};
+  for (worker_id i = 0; i < workers; ++i) join.workers.push_back(i);
+  send(self, server, std::move(join));
   return {
       [log](const assign_round& round) {
         const std::lock_guard lock(log->mutex);
@@ -224,60 +227,105 @@ TEST_CASE_FIXTURE(fixture, "a run that all workers have left ends with the reaso
   CHECK(run().outcome == "finished");
 }
 
-TEST_CASE_FIXTURE(fixture, "an update from before a worker left is refused after it came back") {
-  c.clock.mode = "wall";
-  c.workers.count = 1;
-  c.workers.events = {"0.2 0 leave 0.1"};
-  c.checkpoint.every_versions = 0;  // nobody answers for the workers
-  auto context = std::make_shared<run_context>();
-  context->settings = c;
-  context->data = data;
-  context->make_learner = [] { return std::make_unique<fake::quadratic>(); };
-  context->layout = fake::quadratic().layout();
-  context->initial = std::make_shared<parameter_buffer>(context->layout.size());
-  context->deltas = std::make_shared<buffer_pool>(context->layout.size());
-  context->shard_weights.assign(4, 1.0);
-  server_setup setup;
-  setup.run = context;
-  setup.directory = std::make_shared<const run_directory>((root / "by-hand").string(), "x");
-  setup.result = std::make_shared<run_result>();
-  setup.plan.workers.resize(1);
+/// A server whose workers are played by the test.
+class hand_played_run {
+ public:
+  explicit hand_played_run(const fixture& f) {
+    context_->settings = f.c;
+    context_->settings.checkpoint.every_versions = 0;  // nobody answers for the workers
+    context_->data = f.data;
+    context_->make_learner = [] { return std::make_unique<fake::quadratic>(); };
+    context_->layout = fake::quadratic().layout();
+    context_->initial = std::make_shared<parameter_buffer>(context_->layout.size());
+    context_->deltas = std::make_shared<buffer_pool>(context_->layout.size());
+    context_->shard_weights.assign(4, 1.0);
+    server_setup setup;
+    setup.run = context_;
+    setup.directory = std::make_shared<const run_directory>((f.root / "by-hand").string(), "x");
+    setup.result = std::make_shared<run_result>();
+    const auto workers = static_cast<worker_id>(f.c.workers.count);
+    setup.plan.workers.resize(workers);
+    initialize_messages();
+    configure(system_config_, 2);
+    system_ = std::make_unique<caf::actor_system>(system_config_);
+    server_ = system_->spawn<caf::detached>(server, setup);
+    node_ = system_->spawn(hand_played_node, server_, log, workers);
+  }
+  ~hand_played_run() {
+    ask_to_exit(server_);
+    ask_to_exit(node_);
+    system_->await_all_actors_done();
+  }
 
-  initialize_messages();
-  caf::actor_system_config system_config;
-  configure(system_config, 2);
-  caf::actor_system system(system_config);
-  const auto main_server = system.spawn<caf::detached>(server, setup);
-  const auto log = std::make_shared<node_log>();
-  const auto main_node = system.spawn(hand_played_node, main_server, log);
-
-  log->wait_for(log->assigned, 2);  // the second one after it has left and come back
-  log->wait_for(log->settled, 1);
-  CHECK(log->settled[0].what == fate::abandoned);
-  const auto answer = [&](const assignment& work) {
+  /// Hands in an update for this round.
+  void answer(const assignment& work) {
     auto content = std::make_shared<submission>();
     content->update.id = work.id;
     content->update.base_version = work.base_version;
     content->update.elements = fake::dimension;
     content->update.norm = 1.0;
     content->update.loss = 1.0;
-    content->delta = context->initial;
-    send_from_outside(main_server, submit_update{content});
-  };
+    content->delta = context_->initial;
+    send_from_outside(server_, submit_update{content});
+  }
+
+  const std::shared_ptr<node_log> log = std::make_shared<node_log>();
+
+ private:
+  std::shared_ptr<run_context> context_ = std::make_shared<run_context>();
+  caf::actor_system_config system_config_;
+  std::unique_ptr<caf::actor_system> system_;
+  server_actor server_;
+  node_actor node_;
+};
+
+TEST_CASE_FIXTURE(fixture, "an update from before a worker left is refused after it came back") {
+  c.clock.mode = "wall";
+  c.workers.count = 1;
+  c.workers.events = {"0.2 0 leave 0.1"};
+  hand_played_run run(*this);
+  const auto& log = run.log;
+  log->wait_for(log->assigned, 2);  // the second one after it has left and come back
+  log->wait_for(log->settled, 1);
+  CHECK(log->settled[0].what == fate::abandoned);
   const auto first = log->assigned[0], second = log->assigned[1];
   CHECK(first.id == update_id{0, 1, 0});
   CHECK(second.id == update_id{0, 2, 0});
-  answer(first);
+  run.answer(first);
   log->wait_for(log->settled, 2);
   CHECK(log->settled[1].id == first.id);
   CHECK(log->settled[1].what == fate::stale_incarnation);
-  answer(second);
+  run.answer(second);
   log->wait_for(log->settled, 3);
   CHECK(log->settled[2].what == fate::applied);
+}
 
-  ask_to_exit(main_server);
-  ask_to_exit(main_node);
-  system.await_all_actors_done();
+TEST_CASE_FIXTURE(fixture,
+                  "an update that waits for its round survives its worker's repeating it") {
+  c.clock.mode = "wall";
+  c.outer.mode = "sync";
+  c.outer.optimizer = "nesterov";
+  c.workers.count = 2;
+  c.workers.events = {"0.2 0 leave"};
+  hand_played_run run(*this);
+  const auto& log = run.log;
+  log->wait_for(log->assigned, 2);
+  const auto first = log->assigned[0], second = log->assigned[1];
+  run.answer(first);
+  // Told again and again: a duplicate while the worker is there, of no known life after it has
+  // left.
+  std::size_t repeats = 0;
+  do {
+    std::this_thread::sleep_for(20ms);
+    run.answer(first);
+    log->wait_for(log->settled, ++repeats);
+  } while (log->settled[repeats - 1].what == fate::duplicate && repeats < 500);
+  CHECK(log->settled[repeats - 1].what == fate::stale_incarnation);
+  run.answer(second);
+  log->wait_for(log->settled, repeats + 2);
+  CHECK(log->settled[repeats].id == first.id);
+  CHECK(log->settled[repeats].what == fate::applied);
+  CHECK(log->settled[repeats + 1].what == fate::applied);
 }
 
 TEST_CASE_FIXTURE(fixture, "windows and planned events take turns on the wall clock") {

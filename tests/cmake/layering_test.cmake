@@ -28,7 +28,7 @@ function(rejected file content text)
 endfunction()
 
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
-foreach(folder IN ITEMS config optim data storage monitoring coordination messages model actors app
+foreach(folder IN ITEMS bytes config optim data storage monitoring coordination messages model actors app
         bench cmake compare docs recovery scripts tests transfer)
   file(WRITE "${SCRATCH_DIR}/${folder}/README.md" "What is in it.\n")
 endforeach()

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "bytes/crc32c.hpp"
 #include "storage/checkpoint_reader.hpp"
-#include "storage/crc32c.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/storage/memory_file_system.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/crc32c.hpp"
+#include "bytes/crc32c.hpp"
 #include "storage/file_io.hpp"
 #include "storage/journal_format.hpp"
 #include "storage/journal_reader.hpp"

@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "bytes/crc32c.hpp"
 #include "storage/checkpoint_reader.hpp"
 #include "storage/checkpoint_writer.hpp"
-#include "storage/crc32c.hpp"
 #include "tests/storage/file_size_limit.hpp"
 #include "tests/storage/memory_file_system.hpp"
 #include "tests/storage/temporary_folder.hpp"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bytes/crc32c.hpp"
 #include "config/random.hpp"
 
 using namespace rubato;
@@ -41,7 +42,7 @@ transfer_offer offer_of(std::uint64_t transfer) {
           .version = transfer + 7,
           .total_bytes = content.size(),
           .chunk_bytes = chunk_bytes,
-          .content_checksum = transfer_checksum(std::as_bytes(std::span(content))),
+          .content_checksum = crc32c(std::as_bytes(std::span(content))),
           .kind = kind,
           .codec = static_cast<std::uint8_t>(codec::f32)};
 }
@@ -140,7 +141,7 @@ TEST_CASE("a large window is given in quarters, and a window of 64 works to its 
   transfer_offer offer = offer_of(1);
   offer.total_bytes = 800;
   offer.chunk_bytes = 4;  // 200 chunks
-  offer.content_checksum = transfer_checksum(std::as_bytes(std::span(content)));
+  offer.content_checksum = crc32c(std::as_bytes(std::span(content)));
   CHECK(only<transfer_credit>(r.receive(0s, sealed(offer))).again == ~std::uint64_t{0});
   const auto give = [&](std::uint32_t index) {
     return r.receive(0s, sealed(transfer_chunk{1, index * 4, index, 4, 0, "xxxx"}));
@@ -389,7 +390,7 @@ TEST_CASE("each kind of content has its own size and codecs, in one buffer") {
   offer.kind = 2;
   offer.codec = static_cast<std::uint8_t>(codec::bf16);
   offer.total_bytes = 20;
-  offer.content_checksum = transfer_checksum(std::as_bytes(std::span(content)));
+  offer.content_checksum = crc32c(std::as_bytes(std::span(content)));
   CHECK(only<transfer_credit>(r.receive(0s, sealed(offer))).limit == 1);
   CHECK(r.receive(0s, sealed(transfer_chunk{1, 0, 0, 20, 0, content})).size() == 2);
   CHECK(r.content().size() == 20);

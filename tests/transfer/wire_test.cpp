@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "bytes/crc32c.hpp"
 #include "tests/transfer/fake_network.hpp"
 
 using namespace rubato;
@@ -29,8 +30,8 @@ void check_damage(const M& message) {
 TEST_CASE("the checksum is CRC32C, in pieces as at once") {
   const std::string text = "123456789";
   const byte_span bytes = std::as_bytes(std::span(text));
-  CHECK(transfer_checksum(bytes) == 0xe3069283);
-  CHECK(transfer_checksum(bytes.subspan(4), transfer_checksum(bytes.first(4))) == 0xe3069283);
+  CHECK(crc32c(bytes) == 0xe3069283);
+  CHECK(crc32c(bytes.subspan(4), crc32c(bytes.first(4))) == 0xe3069283);
 }
 
 TEST_CASE("a message that was damaged is not taken for whole") {
@@ -50,7 +51,7 @@ TEST_CASE("the checksum of a message is that of its integers, little-endian, and
       "hello",
       29);
   CHECK(checksum_of(transfer_chunk{1, 2048, 2, 5, 0, "hello"}) ==
-        transfer_checksum(std::as_bytes(std::span(bytes))));
+        crc32c(std::as_bytes(std::span(bytes))));
 }
 
 TEST_CASE("every verdict has a line for people, and one from the future as well") {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "storage/bytes.hpp"
+#include "bytes/bytes.hpp"
 
 namespace rubato {
 

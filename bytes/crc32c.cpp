@@ -1,4 +1,4 @@
-#include "storage/crc32c.hpp"
+#include "bytes/crc32c.hpp"
 
 #include <isa-l/crc.h>
 

@@ -1,5 +1,5 @@
-// Numbers and text as little-endian bytes: the one place where the formats of journal and
-// checkpoint meet memory. What the bytes mean is said where they are put and taken.
+// Numbers and text as little-endian bytes: the one place where the formats of what is kept and sent
+// meet memory. What the bytes mean is said where they are put and taken.
 #pragma once
 
 #include <algorithm>
