@@ -17,7 +17,8 @@ void begin(pointer self, const run_round& job) {
   state.current = job.work.id;
   state.inner = job.inner;
   state.begun = state.run->clock.now();
-  state.waiting = true;
+  state.waiting = state.begun;
+  state.waited = run_time{0};
   state.taken = 0;
   send(self, state.loader,
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
@@ -27,14 +28,17 @@ void receive(pointer self, const batch_ready& ready) {
   auto& state = state_of(self);
   if (ready.round != state.current) return;  // of a round that was dropped
   state.batches.push_back(ready.content);
-  if (std::exchange(state.waiting, false)) send(self, lane_actor(self), take_step{ready.round});
+  if (!state.waiting) return;
+  state.waited += state.run->clock.now() - *state.waiting;
+  state.waiting.reset();
+  send(self, lane_actor(self), take_step{ready.round});
 }
 
 void step(pointer self, const update_id& round) {
   auto& state = state_of(self);
   if (round != state.current) return;
   if (state.batches.empty()) {
-    state.waiting = true;
+    state.waiting = state.run->clock.now();
     return;
   }
   const auto next = std::move(state.batches.front());
@@ -50,8 +54,10 @@ void step(pointer self, const update_id& round) {
     return;
   }
   auto result = state.round->finish();
-  if (state.run->on_wall_clock()) result.update.compute_time = state.run->clock.now() - state.begun;
   auto content = std::make_shared<submission>();
+  content->lane_time = state.run->clock.now() - state.begun;
+  content->data_wait = state.waited;
+  if (state.run->on_wall_clock()) result.update.compute_time = content->lane_time;
   content->update = std::move(result.update);
   content->delta = std::move(result.delta);
   if (state.run->settings.inner.state == "average") content->inner = state.inner;

@@ -24,7 +24,8 @@ struct lane_state {
   std::optional<update_id> current;    // the round that is being computed
   inner_state_ptr inner;               // of the worker whose round it is
   run_time begun{0};                   // when it was begun, in real time
-  bool waiting = false;                // for a batch
+  std::optional<run_time> waiting;     // for a batch, since then
+  run_time waited{0};                  // for batches of this round
   std::deque<std::shared_ptr<const batch>> batches;
   std::uint32_t taken = 0;  // batches since the loader was told
 };

@@ -214,6 +214,8 @@ void server_state::take(const event_queue::event& event) {
   if (const auto* round = std::get_if<update_id>(&event.what)) {
     const auto update = arrived_.at(*round)->update;
     updates_received_ += 1;
+    lane_time_ += arrived_.at(*round)->lane_time;
+    data_wait_ += arrived_.at(*round)->data_wait;
     if (update.late.count() > 0) {
       late_rounds_ += 1;
       late_sum_ += update.late;
@@ -457,6 +459,7 @@ run_summary server_state::summarise() const {
     busy += worker.utilisation;
   }
   s.utilisation = busy / static_cast<double>(s.per_worker.size());
+  if (lane_time_.count() > 0) s.data_wait = to_seconds(data_wait_) / to_seconds(lane_time_);
   s.data_notes = run.data->notes();
   s.baselines = setup_.plan.baselines;
   s.directory = setup_.plan.directory;

@@ -135,6 +135,8 @@ class server_state {
   std::uint64_t late_rounds_ = 0;
   run_time late_sum_{0};
   run_time late_max_{0};
+  run_time lane_time_{0};  // of rounds, in real time and since this process began ...
+  run_time data_wait_{0};  // ... and how much of it passed without a batch
   std::uint64_t evaluations_skipped_ = 0;
   std::optional<evaluation> last_;
   std::optional<evaluation> best_;

@@ -34,6 +34,8 @@ struct submission {
   version_ptr delta;  // theta_base - theta_end, or the gradient, by the round's kind; and what
                       // averaged tensors ended with (optim/merger.hpp)
   std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
+  run_time lane_time{0};                     // real time on the lane, and how much of that passed
+  run_time data_wait{0};                     // without a batch to compute on
 };
 
 /// Worker to server. A worker has at most one that is not settled.

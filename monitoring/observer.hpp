@@ -116,6 +116,7 @@ struct run_summary {
   double virtual_seconds = 0.0;           // the same on the virtual clock; NaN on the wall clock
   double tokens_per_second = 0.0;         // of wall time
   double utilisation = 0.0;               // share of worker time on the run's clock in inner steps
+  double data_wait = 0.0;                 // share of real time in rounds without a batch to work on
   staleness_summary staleness;
   struct {
     std::uint64_t applied = 0;

@@ -18,6 +18,7 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+constexpr double worth_saying = 0.05;      // of waits for data
 constexpr std::size_t workers_shown = 12;  // a run may have thousands; summary.json has them all
 
 // The library writes NaN and infinity as null. A path need not be UTF-8: bytes that are not become
@@ -120,6 +121,10 @@ std::string costs(const run_summary& s) {
                   human_count(s.tokens_per_second)));
   row("utilisation", fmt::format("{:.1f}% of the workers' time ({} clock) was local steps",
                                  100.0 * s.utilisation, s.clock));
+  if (s.data_wait >= worth_saying) {
+    row("data", fmt::format("{:.1f}% of the real time of rounds was waiting for the data loader",
+                            100.0 * s.data_wait));
+  }
   row("staleness", fmt::format("mean {:.2f}, median {}, 99% at most {}, max {}", s.staleness.mean,
                                s.staleness.p50, s.staleness.p99, s.staleness.max));
   row("", "(versions published while an update was being computed)");
@@ -200,6 +205,7 @@ std::string to_json(const run_summary& s) {
       {"virtual_seconds", s.virtual_seconds},
       {"tokens_per_second", s.tokens_per_second},
       {"utilisation", s.utilisation},
+      {"data_wait", s.data_wait},
       {"staleness",
        {{"mean", s.staleness.mean},
         {"p50", s.staleness.p50},

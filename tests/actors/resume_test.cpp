@@ -37,7 +37,8 @@ struct fixture : fake::run_fixture {
   /// What a run leaves behind and says of itself, but for real time and place.
   nlohmann::json result() const {
     const auto without_time = [](nlohmann::json j) {
-      for (const char* key : {"wall_seconds", "tokens_per_second", "directory"}) j.erase(key);
+      for (const char* key : {"wall_seconds", "tokens_per_second", "data_wait", "directory"})
+        j.erase(key);
       return j;
     };
     std::ifstream in(fs::path(c.run.directory) / "summary.json");

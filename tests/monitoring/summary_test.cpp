@@ -46,6 +46,7 @@ run_summary some_summary() {
   s.virtual_seconds = 6000.0;
   s.tokens_per_second = 41'000.2;
   s.utilisation = 0.974;
+  s.data_wait = 0.031;
   s.staleness = {2.93, 3, 5, 6};
   s.updates = {164, 1, 2, 4, 3, 5};
   s.bytes = {541'000'000, 540'000'000, 0};
@@ -71,6 +72,7 @@ run_summary late_summary() {
   s.best->bits_per_byte = std::numeric_limits<double>::quiet_NaN();
   s.baselines.clear();
   s.late = {12, 0.31, 1.2};
+  s.data_wait = 0.25;
   s.evaluations_skipped = 3;
   s.per_worker[1].seconds_per_step = 0.0;
   return s;
@@ -110,6 +112,7 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["virtual_seconds"] == 6000.0);
   CHECK(json["tokens_per_second"] == 41'000.2);
   CHECK(json["utilisation"] == 0.974);
+  CHECK(json["data_wait"] == 0.031);
   CHECK(json["staleness"] == nlohmann::json({{"mean", 2.93}, {"p50", 3}, {"p99", 5}, {"max", 6}}));
   CHECK(json["updates"] == nlohmann::json({{"applied", 164},
                                            {"stale", 1},
@@ -271,11 +274,12 @@ TEST_CASE("the closing summary tells of what went wrong only if it did") {
                  "paces\n"));
   CHECK(contains(text,
                  "  evaluations    3 skipped: each fell due while another was still running\n"));
+  CHECK(contains(text, "25.0% of the real time of rounds was waiting for the data"));
   CHECK(contains(text, "\n                 5 more abandoned, because their workers left\n"));
   run_summary fine = some_summary();
   fine.updates.abandoned = 0;
   text = to_text(fine);
-  for (const std::string part : {"late ", "skipped", "abandoned"}) {
+  for (const std::string part : {"late ", "skipped", "abandoned", "waiting"}) {
     CAPTURE(part);
     CHECK_FALSE(contains(text, part));
   }
