@@ -22,6 +22,7 @@
 #include "coordination/tempo.hpp"
 #include "model/blas.hpp"
 #include "model/precision.hpp"
+#include "recovery/branch.hpp"
 #include "recovery/resume.hpp"
 #include "storage/run_lock.hpp"
 
@@ -157,8 +158,11 @@ run_summary run_training(const config& c, run_parts parts) {
               : run_directory(c.run.directory, c.run.name));
   const run_lock lock(directory->path());
   std::shared_ptr<restored_run> restored;
-  if (goes_on) {
-    check_settings(load_config(directory->file("config.toml")), c);
+  if (goes_on) check_settings(load_config(directory->file("config.toml")), c);
+  if (!goes_on && !c.run.branch.empty()) {
+    begin_branch(posix_file_system(), c, *directory, new_run_identity());
+  }
+  if (goes_on || !c.run.branch.empty()) {
     restored = restore_run(posix_file_system(), directory->path());
   }
   const auto run = make_context(c, parts, restored != nullptr);

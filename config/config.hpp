@@ -17,6 +17,7 @@ struct config {
     std::int64_t threads = 0;         // lanes; 0: one for each core
     std::int64_t local_steps = 4000;  // the budget, summed over workers
     std::string init;                 // a .safetensors file with parameters to start from
+    std::string branch;               // a run directory to go on from, as another run
     std::string resume = "no";        // no | auto: go on with an unfinished run in the directory
   } run;
 

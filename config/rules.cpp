@@ -282,6 +282,12 @@ verdict check_links(const config& c) {
   return {};
 }
 
+verdict check_start(const config& c) {
+  if (c.run.init.empty() || c.run.branch.empty()) return {};
+  return contradiction{{"run.init", "run.branch"},
+                       "run.init and run.branch both say where to start; use one of them"};
+}
+
 verdict check_inner(const config& c) {
   const auto& milestones = c.inner.milestones;
   if (c.inner.schedule == "step") {
@@ -360,9 +366,10 @@ verdict check_window(const config& c) {
 }  // namespace
 
 std::optional<contradiction> find_contradiction(const config& c) {
-  for (const auto check : {check_run_name, check_model, check_data, check_mixtures, check_workers,
-                           check_events, check_stages, check_groups, check_speeds, check_duration,
-                           check_links, check_inner, check_outer, check_window, check_evaluation}) {
+  for (const auto check :
+       {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
+        check_stages, check_groups, check_speeds, check_duration, check_links, check_start,
+        check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

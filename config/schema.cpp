@@ -84,6 +84,12 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.run.init; }),
        .scope = key_scope::node,
        .help = "A .safetensors file with the parameters to start from; empty: random ones."},
+      {.name = "run.branch",
+       .member = at([](auto& c) -> auto& { return c.run.branch; }),
+       .scope = key_scope::node,
+       .help = "A run directory: begin as a branch of that run, from its newest checkpoint that "
+               "both have in common. A branch may differ in quota.stages, and after data-parallel "
+               "rounds in [outer] but for groups. Empty: begin at the beginning."},
       {.name = "run.resume",
        .member = at([](auto& c) -> auto& { return c.run.resume; }),
        .scope = key_scope::node,

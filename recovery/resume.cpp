@@ -35,17 +35,24 @@ run_state state_of_run(const std::string& directory) {
   return interrupted ? run_state::unfinished : run_state::finished;
 }
 
-void check_settings(const config& saved, const config& now) {
+std::vector<changed_setting> changed_settings(const config& before, const config& after) {
+  std::vector<changed_setting> changes;
   for (const auto& spec : keys()) {
     if (may_differ(spec)) continue;
-    const auto before = spec.member.get(saved);
-    const auto after = spec.member.get(now);
-    if (before == after || (!in_use(spec, saved) && !in_use(spec, now))) continue;
+    const auto old = spec.member.get(before);
+    const auto now = spec.member.get(after);
+    if (old == now || (!in_use(spec, before) && !in_use(spec, after))) continue;
+    changes.push_back({std::string(spec.name), to_text(old), to_text(now)});
+  }
+  return changes;
+}
+
+void check_settings(const config& saved, const config& now) {
+  for (const auto& change : changed_settings(saved, now)) {
     throw usage_error(
         fmt::format("{} = {}: the run in {} was begun with {}, which its weights depend on; go on "
-                    "with that, or "
-                    "begin a new run in another folder",
-                    spec.name, to_text(after), now.run.directory, to_text(before)));
+                    "with that, or begin a new run in another folder",
+                    change.key, change.after, now.run.directory, change.before));
   }
 }
 

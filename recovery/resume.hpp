@@ -22,8 +22,18 @@ std::string checkpoint_folder(const std::string& directory);
 /// As run_directory::state, but a run that a signal ended is one to go on with.
 run_state state_of_run(const std::string& directory);
 
-/// Throws usage_error, naming the key and both values, if a setting differs that the weights depend
-/// on. What may differ: settings of a node, and how often is evaluated, recorded and saved.
+/// A setting that the weights depend on and that two configs have differently.
+struct changed_setting {
+  std::string key;
+  std::string before;  // as TOML
+  std::string after;
+};
+
+/// All of them, in the order of the keys. What weights do not depend on: settings of a node, and
+/// how often is evaluated, recorded and saved.
+std::vector<changed_setting> changed_settings(const config& before, const config& after);
+
+/// Throws usage_error, naming the key and both values, if there is any of them.
 void check_settings(const config& saved, const config& now);
 
 /// The content of a checkpoint.

@@ -166,6 +166,7 @@ override_list unusual_settings() {
 
 override_list unusual_toy_settings() {
   return {
+      {"run.branch", "runs/parent"},
       {"model.kind", "mlp"},
       {"data.kind", "gaussian-mixtures"},
       {"data.dimension", "8"},
