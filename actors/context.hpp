@@ -9,6 +9,7 @@
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
 #include "optim/parameter_buffer.hpp"
+#include "transfer/codec.hpp"
 
 namespace rubato {
 
@@ -17,11 +18,14 @@ struct run_context {
   std::shared_ptr<const dataset> data;
   learner_factory make_learner;
   parameter_layout layout;
-  version_ptr initial;                  // version 0; null where a run goes on
-  std::shared_ptr<buffer_pool> deltas;  // for pseudo-gradients, shared by the lanes
-  std::vector<double> shard_weights;    // of sampling and of the held-out mean; sums to anything
-  wall_clock clock;                     // real time since just before the first actor
+  version_ptr initial;                     // version 0; null where a run goes on
+  std::shared_ptr<buffer_pool> deltas;     // for pseudo-gradients, shared by the lanes
+  std::shared_ptr<buffer_pool> encodings;  // for what these are on their way
+  std::vector<double> shard_weights;       // of sampling and of the held-out mean; sums to anything
+  wall_clock clock;                        // real time since just before the first actor
 
+  codec codec_up() const { return find_codec(settings.network.codec_up).value(); }
+  codec codec_down() const { return find_codec(settings.network.codec_down).value(); }
   bool on_wall_clock() const { return settings.clock.mode == "wall"; }
 };
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "transfer/buffer_coding.hpp"
+
 namespace rubato {
 namespace {
 
@@ -34,6 +36,36 @@ void receive(pointer self, const batch_ready& ready) {
   send(self, lane_actor(self), take_step{ready.round});
 }
 
+/// As it travels: with what was kept of earlier ones, and keeping what is lost of this one.
+version_ptr encode(lane_state& state, const version_ptr& delta) {
+  const auto& run = *state.run;
+  auto encoded = run.encodings->take();
+  auto kept = run.deltas->take();
+  encode_update(run.codec_up(), run.layout, *delta, state.inner->residual.get(), *kept, *encoded);
+  state.inner->residual = std::move(kept);
+  return encoded;
+}
+
+/// The round is done.
+void hand_back(pointer self) {
+  auto& state = state_of(self);
+  auto result = state.round->finish();
+  auto content = std::make_shared<submission>();
+  content->lane_time = state.run->clock.now() - state.begun;
+  content->data_wait = state.waited;
+  if (state.run->on_wall_clock()) result.update.compute_time = content->lane_time;
+  content->update = std::move(result.update);
+  if (state.run->codec_up() == codec::f32) {
+    content->delta = std::move(result.delta);
+  } else {
+    content->encoded = encode(state, result.delta);
+  }
+  if (state.run->settings.inner.state == "average") content->inner = state.inner;
+  state.inner.reset();
+  state.current.reset();
+  send(self, state.node, round_finished{state.index, std::move(content)});
+}
+
 void step(pointer self, const update_id& round) {
   auto& state = state_of(self);
   if (round != state.current) return;
@@ -53,17 +85,7 @@ void step(pointer self, const update_id& round) {
     send(self, lane_actor(self), take_step{round});
     return;
   }
-  auto result = state.round->finish();
-  auto content = std::make_shared<submission>();
-  content->lane_time = state.run->clock.now() - state.begun;
-  content->data_wait = state.waited;
-  if (state.run->on_wall_clock()) result.update.compute_time = content->lane_time;
-  content->update = std::move(result.update);
-  content->delta = std::move(result.delta);
-  if (state.run->settings.inner.state == "average") content->inner = state.inner;
-  state.inner.reset();
-  state.current.reset();
-  send(self, state.node, round_finished{state.index, std::move(content)});
+  hand_back(self);
 }
 
 void drop(pointer self, const update_settled& settled) {

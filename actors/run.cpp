@@ -25,6 +25,7 @@
 #include "recovery/branch.hpp"
 #include "recovery/resume.hpp"
 #include "storage/run_lock.hpp"
+#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 namespace {
@@ -67,6 +68,7 @@ std::shared_ptr<run_context> make_context(const config& c, run_parts& parts, boo
   const auto model = run->make_learner();
   run->layout = model->layout();
   run->deltas = std::make_shared<buffer_pool>(run->layout.size());
+  run->encodings = std::make_shared<buffer_pool>(encoded_floats(run->codec_up(), run->layout));
   if (resumed) return run;
   auto initial = std::make_shared<parameter_buffer>(run->layout.size());
   if (!parts.initialize && !c.run.init.empty()) {

@@ -9,6 +9,8 @@
 #include "actors/evaluator.hpp"
 #include "actors/recorder.hpp"
 #include "config/error.hpp"
+#include "optim/reductions.hpp"
+#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 namespace {
@@ -38,6 +40,10 @@ std::uint64_t update_elements(const parameter_layout& layout) {
   return layout.count(section::trainable) + layout.count(section::averaged);
 }
 
+std::uint64_t bytes_of(const submission& content, const parameter_layout& layout) {
+  return content.encoded ? content.encoded->span().size_bytes() : encoded_size(codec::f32, layout);
+}
+
 }  // namespace
 
 void server_state::start(pointer self, server_setup setup) {
@@ -48,11 +54,14 @@ void server_state::start(pointer self, server_setup setup) {
   coordinator::setting facts;
   facts.shard_weights = run.shard_weights;
   facts.elements = update_elements(run.layout);
-  facts.update_bytes = facts.elements * sizeof(float);
+  facts.update_bytes = encoded_size(run.codec_up(), run.layout);
+  facts.version_bytes = encoded_size(run.codec_down(), run.layout);
+  facts.first_version_bytes = encoded_size(form_of(run.codec_down(), true).how, run.layout);
   facts.tokens_per_step = run.data->tokens_per_batch();
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
   events_.plan(coordinator_->changes());
   merger_ = std::make_unique<merger>(run.layout, run.settings);
+  down_ = std::make_unique<versions_down>(run.layout, run.codec_down());
   if (run.settings.outer.group_rounds > 1) {
     group_mean_ = std::make_unique<merger>(run.layout, plain_mean(run.settings));
   }
@@ -98,7 +107,7 @@ void server_state::joined(const join_run& join) {
 void server_state::submitted(const submit_update& submit) {
   const auto& update = submit.content->update;
   if (coordinator_->awaits(update.id)) {
-    arrived_[update.id] = submit.content;  // until its time has come
+    arrived_[update.id] = decoded(submit.content);  // until its time has come
     if (setup_.run->on_wall_clock()) events_.expect(now(), update.id);
     advance();
   } else if (setup_.run->on_wall_clock()) {
@@ -212,10 +221,11 @@ bool server_state::may_take(const event_queue::event& event) {
 
 void server_state::take(const event_queue::event& event) {
   if (const auto* round = std::get_if<update_id>(&event.what)) {
-    const auto update = arrived_.at(*round)->update;
-    updates_received_ += 1;
-    lane_time_ += arrived_.at(*round)->lane_time;
-    data_wait_ += arrived_.at(*round)->data_wait;
+    const auto& content = *arrived_.at(*round);
+    const auto update = content.update;
+    bytes_up_ += bytes_of(content, setup_.run->layout);
+    lane_time_ += content.lane_time;
+    data_wait_ += content.data_wait;
     if (update.late.count() > 0) {
       late_rounds_ += 1;
       late_sum_ += update.late;
@@ -252,13 +262,15 @@ void server_state::carry_out(const action_list& actions) {
 }
 
 void server_state::carry_out(const assign_action& action) {
-  rounds_assigned_ += 1;
-  if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), action.work.id);
-  const auto base = action.group ? group_versions_.at(*action.group) : current_;
-  group_transfers_ += action.group ? 1 : 0;
-  if (merger_->needs_base()) bases_[action.work.id] = base;
-  send(self_, nodes_.at(action.work.id.worker),
-       assign_round{action.work, base, inner_for(action.work)});
+  const auto& id = action.work.id;
+  if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), id);
+  const auto start = action.group ? group_versions_.at(*action.group) : current_;
+  const auto version = down_->send(id.worker, id.sequence == 0, start);
+  bytes_down_ += version.bytes;
+  bytes_within_groups_ += action.group ? version.bytes : 0;
+  if (merger_->needs_base()) bases_[id] = version.base;
+  send(self_, nodes_.at(id.worker),
+       assign_round{action.work, version.base, version.encoded, inner_for(action.work)});
 }
 
 void server_state::carry_out(const apply_action& action) {
@@ -273,7 +285,9 @@ void server_state::carry_out(const apply_action& action) {
   if (action.group) {
     auto& own = group_versions_[*action.group];
     own = group_mean_->merge(inputs.front().base, inputs, action.inner_lr);
-    group_transfers_ += inputs.size();
+    for (const auto& id : action.updates) {
+      bytes_within_groups_ += bytes_of(*arrived_.at(id), setup_.run->layout);
+    }
     return;
   }
   group_versions_.clear();
@@ -303,6 +317,21 @@ void server_state::compare_updates(const apply_action& action) {
   for (const auto& id : action.updates) {
     cosines_[id].to_others = similarity_->mean_to_others(id.worker);
   }
+}
+
+/// What merging needs of an update as it travelled: the values, and what is to be said about them.
+std::shared_ptr<const submission> server_state::decoded(
+    const std::shared_ptr<const submission>& content) const {
+  if (!content->encoded) return content;
+  const auto& run = *setup_.run;
+  const auto delta = run.deltas->take();
+  decode_update(run.codec_up(), run.layout, std::as_bytes(content->encoded->span()), *delta);
+  auto result = std::make_shared<submission>(*content);
+  result->delta = delta;
+  const std::span<const float> values = delta->span();
+  result->update.finite = all_finite(values.first(run.layout.end(section::averaged)));
+  result->update.norm = std::sqrt(sum_of_squares(values.first(run.layout.end(section::trainable))));
+  return result;
 }
 
 void server_state::average_inner_states(const apply_action& action) {
@@ -438,9 +467,9 @@ run_summary server_state::summarise() const {
   }
   s.late.max_seconds = to_seconds(late_max_);
   s.evaluations_skipped = evaluations_skipped_;
-  s.bytes.down = rounds_assigned_ * update_elements(run.layout) * sizeof(float);
-  s.bytes.up = updates_received_ * update_elements(run.layout) * sizeof(float);
-  s.bytes.within_groups = group_transfers_ * update_elements(run.layout) * sizeof(float);
+  s.bytes.down = bytes_down_;
+  s.bytes.up = bytes_up_;
+  s.bytes.within_groups = bytes_within_groups_;
   s.final = last_;
   s.best = best_;
   s.params_sha256 = parameters_sha256(run.layout, current_->span());

@@ -22,6 +22,7 @@
 #include "optim/update_cosines.hpp"
 #include "recovery/resume.hpp"
 #include "storage/run_directory.hpp"
+#include "transfer/versions_down.hpp"
 
 namespace rubato {
 
@@ -86,6 +87,7 @@ class server_state {
   void carry_out(const finish_action& action);
   void compare_updates(const apply_action& action);
   void average_inner_states(const apply_action& action);
+  std::shared_ptr<const submission> decoded(const std::shared_ptr<const submission>& content) const;
   std::shared_ptr<const inner_state> inner_for(const assignment& work) const;
   void evaluate();
   void end_when_evaluated();
@@ -102,6 +104,7 @@ class server_state {
   std::unique_ptr<coordinator> coordinator_;
   std::unique_ptr<merger> merger_;
   std::unique_ptr<data_parallel> data_parallel_;
+  std::unique_ptr<versions_down> down_;
   event_queue events_;
   std::set<run_time> alarms_;  // wall clock: a clock_ticked is on its way for each of these times
   version_ptr current_;
@@ -129,9 +132,9 @@ class server_state {
   staleness_histogram staleness_;
   double recent_loss_ = 0.0;
   double recent_staleness_ = 0.0;
-  std::uint64_t rounds_assigned_ = 0;
-  std::uint64_t updates_received_ = 0;
-  std::uint64_t group_transfers_ = 0;  // of both
+  std::uint64_t bytes_down_ = 0;
+  std::uint64_t bytes_up_ = 0;
+  std::uint64_t bytes_within_groups_ = 0;  // of both
   std::uint64_t late_rounds_ = 0;
   run_time late_sum_{0};
   run_time late_max_{0};

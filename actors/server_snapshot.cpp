@@ -7,6 +7,7 @@
 #include "config/error.hpp"
 #include "config/load.hpp"
 #include "coordination/state_json.hpp"
+#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 
@@ -39,7 +40,7 @@ snapshot server_state::capture() {
       part,
       {coordinator_->version(), current_, merger_->state(),
        data_parallel_ ? std::make_shared<inner_state>(copy_of(data_parallel_->state())) : nullptr,
-       group_versions_, bases_});
+       group_versions_, bases_, down_->known()});
   values["coordinator"] = coordinator_->state();
   values["events"] = events_.state();
   values["clock"] = run.clock.now();
@@ -51,7 +52,7 @@ snapshot server_state::capture() {
     if (coordinator_->awaits(id)) continue;
     const auto name = fmt::format("held.{}", held.size());
     held.push_back(content->update);
-    part.buffers[name] = content->delta;
+    part.buffers[name] = content->encoded ? content->encoded : content->delta;
     put_inner(part, name, content->inner);
   }
   auto& latest = values["latest"] = json::array();
@@ -71,9 +72,9 @@ snapshot server_state::capture() {
   values["staleness"] = staleness_.state();
   values["recent_loss"] = recent_loss_;
   values["recent_staleness"] = recent_staleness_;
-  values["rounds_assigned"] = rounds_assigned_;
-  values["updates_received"] = updates_received_;
-  values["group_transfers"] = group_transfers_;
+  values["bytes_down"] = bytes_down_;
+  values["bytes_up"] = bytes_up_;
+  values["bytes_within_groups"] = bytes_within_groups_;
   values["late_rounds"] = late_rounds_;
   values["late_sum"] = late_sum_;
   values["late_max"] = late_max_;
@@ -98,9 +99,11 @@ void server_state::restore() {
   }
   mean_inner_ = take_inner(part, "mean_inner");
 
-  const auto buffer = [&](const std::string& name) {
+  const auto buffer = [&](const std::string& name, codec how = codec::f32) {
     const auto found = part.buffers.find(name);
-    if (found == part.buffers.end() || found->second->size() != run.layout.size()) {
+    const auto size =
+        how == codec::f32 ? run.layout.size() : encoded_floats(run.codec_up(), run.layout);
+    if (found == part.buffers.end() || found->second->size() != size) {
       throw run_error(fmt::format("the checkpoint has no buffer \"{}\" of this model", name));
     }
     return found->second;
@@ -110,9 +113,10 @@ void server_state::restore() {
   for (std::size_t i = 0; i < held.size(); ++i) {
     const auto name = fmt::format("held.{}", i);
     const auto update = held[i].get<arrival>();
-    const auto delta = buffer(name);
-    arrived_[update.id] =
-        std::make_shared<const submission>(submission{update, delta, take_inner(part, name)});
+    const auto content = buffer(name, run.codec_up());
+    const bool exact = run.codec_up() == codec::f32;
+    arrived_[update.id] = decoded(std::make_shared<const submission>(submission{
+        update, exact ? content : nullptr, exact ? nullptr : content, take_inner(part, name)}));
   }
   if (similarity_) {
     for (const auto& worker : values.at("latest")) {
@@ -134,14 +138,15 @@ void server_state::restore() {
   }
   group_versions_ = std::move(merging.groups);
   bases_ = std::move(merging.bases);
+  down_->restore(std::move(merging.known));
 
   values.at("evaluating").get_to(evaluating_);
   staleness_.restore(values.at("staleness"));
   values.at("recent_loss").get_to(recent_loss_);
   values.at("recent_staleness").get_to(recent_staleness_);
-  values.at("rounds_assigned").get_to(rounds_assigned_);
-  values.at("updates_received").get_to(updates_received_);
-  values.at("group_transfers").get_to(group_transfers_);
+  values.at("bytes_down").get_to(bytes_down_);
+  values.at("bytes_up").get_to(bytes_up_);
+  values.at("bytes_within_groups").get_to(bytes_within_groups_);
   values.at("late_rounds").get_to(late_rounds_);
   values.at("late_sum").get_to(late_sum_);
   values.at("late_max").get_to(late_max_);

@@ -12,10 +12,12 @@ namespace {
 using pointer = actor_pointer<worker_actor, worker_state>;
 
 /// What the round begins with in place of `own`, what the worker has of its last one. Its local
-/// tensors are no optimizer's state: they stay in any case.
-inner_state_ptr renewed(const inner_state_ptr& own, const inner_state* given) {
-  auto fresh = std::make_shared<inner_state>(given != nullptr ? copy_of(*given) : inner_state{});
+/// tensors are no optimizer's state: they stay in any case. So does what is yet to come of its
+/// updates, unless those were gradients and this one is not.
+inner_state_ptr renewed(const inner_state_ptr& own, const assign_round& round) {
+  auto fresh = std::make_shared<inner_state>(round.inner ? copy_of(*round.inner) : inner_state{});
   fresh->local = own ? own->local : nullptr;
+  fresh->residual = own && !round.work.handover ? own->residual : nullptr;
   return fresh;
 }
 
@@ -29,7 +31,7 @@ void begin(pointer self, const assign_round& round) {
   const auto incarnation = round.work.id.incarnation;
   if (std::exchange(state.incarnation, incarnation) != incarnation) state.inner.reset();
   if (!state.inner || round.inner || state.run->settings.inner.state == "zero") {
-    state.inner = renewed(state.inner, round.inner.get());
+    state.inner = renewed(state.inner, round);
   }
   state.work = round.work;
   send(self, state.node, run_round{round.work, round.base, state.inner});
@@ -53,6 +55,7 @@ void say_where(pointer self, const version_ptr& base, const inner_state_ptr& inn
   if (state.unsettled) {
     content->update = state.unsettled->update;
     content->delta = state.unsettled->delta;
+    content->encoded = state.unsettled->encoded;
     content->submits_inner = state.unsettled->inner != nullptr;
   }
   send(self, state.server, worker_captured{std::move(content)});
@@ -109,8 +112,8 @@ void restore(pointer self, const worker_snapshot& saved) {
   state.inner = saved.inner;
   state.work = saved.work;
   if (saved.update) {
-    state.unsettled = std::make_shared<const submission>(
-        submission{*saved.update, saved.delta, saved.submits_inner ? saved.inner : nullptr});
+    state.unsettled = std::make_shared<const submission>(submission{
+        *saved.update, saved.delta, saved.encoded, saved.submits_inner ? saved.inner : nullptr});
     submit(self);
   } else if (saved.base) {
     send(self, state.node, run_round{*saved.work, saved.base, state.inner});

@@ -150,6 +150,8 @@ struct config {
   struct network_section {
     std::vector<double> latency_seconds;  // empty: 0; one for all, or one a worker
     std::vector<double> bandwidth_mbit;   // empty or 0: unlimited
+    std::string codec_up = "f32";         // f32 | bf16 | int8 | int4
+    std::string codec_down = "f32";       // f32 | bf16 | int8 | int4
   } network;
 
   struct evaluate_section {

@@ -184,6 +184,11 @@ verdict check_groups(const config& c) {
                   "but inner.state = \"average\" is a mean of all workers; use \"keep\" or "
                   "\"zero\"");
   }
+  if (c.network.codec_down != "f32") {
+    return refuse("network.codec_down",
+                  "which must start from the same parameters, so network.codec_down must be "
+                  "\"f32\"");
+  }
   const auto stages = parse_stages(c);
   if (std::any_of(stages.begin(), stages.end(), [](const auto& s) { return s.data_parallel(); })) {
     return refuse("quota.stages",

@@ -683,6 +683,16 @@ std::vector<key_spec> declare_keys() {
        .used_when = paced,
        .help = "Bandwidth of the workers' links: one for all, or one a worker; empty or 0: no "
                "limit."},
+      {.name = "network.codec_up",
+       .member = at([](auto& c) -> auto& { return c.network.codec_up; }),
+       .choices = {"f32", "bf16", "int8", "int4"},
+       .help = "How updates travel: as they are, or with 16, 8 or 4 bits a value. What is lost of "
+               "an update comes along with the worker's next ones."},
+      {.name = "network.codec_down",
+       .member = at([](auto& c) -> auto& { return c.network.codec_down; }),
+       .choices = {"f32", "bf16", "int8", "int4"},
+       .help = "How versions travel; int8 and int4 code the difference to what the worker has, "
+               "which takes the memory of one more model a worker."},
 
       // -- evaluate -----------------------------------------------------------------------------
       {.name = "evaluate.every_local_steps",

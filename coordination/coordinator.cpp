@@ -516,8 +516,9 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
   }
   state.merged_before = merged_;
   work.assigned_at = now;
-  work.timing =
-      tempo_.round(work.id, work.steps, now, setting_.update_bytes, setting_.update_bytes);
+  const auto bytes_down =
+      work.id.sequence == 0 ? setting_.first_version_bytes : setting_.version_bytes;
+  work.timing = tempo_.round(work.id, work.steps, now, bytes_down, setting_.update_bytes);
   state.outstanding = work;
   dues_.insert(work.due());
   if (groups_.active()) groups_.assigned(worker);

@@ -83,7 +83,10 @@ class coordinator {
   struct setting {
     std::vector<double> shard_weights;  // one a shard, see data.shard_weights
     std::uint64_t elements = 0;         // floats of an update
-    std::uint64_t update_bytes = 0;     // of an encoded update, for the link's time
+    // As they travel, for the link's time:
+    std::uint64_t update_bytes = 0;
+    std::uint64_t version_bytes = 0;
+    std::uint64_t first_version_bytes = 0;  // to a worker of which nothing is known
     std::int64_t tokens_per_step = 0;
   };
 

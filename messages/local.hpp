@@ -24,15 +24,19 @@ using inner_state_ptr = std::shared_ptr<inner_state>;
 /// Server to node, node to worker: a round to do.
 struct assign_round {
   assignment work;
-  version_ptr base;
+  version_ptr base;     // as the worker has it
+  version_ptr encoded;  // the bytes that travel, in a buffer; null: `base` as it is
   std::shared_ptr<const inner_state> inner;  // to begin with; null: what the worker has
 };
 
 /// What a finished round brings back.
 struct submission {
   arrival update;
-  version_ptr delta;  // theta_base - theta_end, or the gradient, by the round's kind; and what
-                      // averaged tensors ended with (optim/merger.hpp)
+  version_ptr delta;    // theta_base - theta_end, or the gradient, by the round's kind; and what
+                        // averaged tensors ended with (optim/merger.hpp)
+  version_ptr encoded;  // the same as it travels, bytes in a buffer (transfer/buffer_coding.hpp);
+                        // null with network.codec_up = "f32". Before the server decodes it there
+                        // is no delta, and norm and finite in `update` are not yet said
   std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
   run_time lane_time{0};                     // real time on the lane, and how much of that passed
   run_time data_wait{0};                     // without a batch to compute on

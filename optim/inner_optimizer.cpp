@@ -151,6 +151,7 @@ inner_state copy_of(const inner_state& state) {
     std::copy(buffer->span().begin(), buffer->span().end(), copy.buffers.back()->data());
   }
   copy.local = state.local;
+  copy.residual = state.residual;
   return copy;
 }
 

@@ -19,11 +19,12 @@
 namespace rubato {
 
 /// What a worker keeps from round to round: its optimizer's state, whose buffers are allocated at
-/// the first step, and its own values of local tensors.
+/// the first step, its own values of local tensors, and what is yet to come of its updates.
 struct inner_state {
   std::uint64_t steps = 0;
   std::vector<buffer_ptr> buffers;  // nobody else's
   version_ptr local;  // section::local after the last round; null: as in the version it starts from
+  version_ptr residual;  // what network.codec_up kept back; null: nothing (transfer/error_feedback)
 };
 
 /// A state of its own with the same content.
@@ -31,7 +32,7 @@ inner_state copy_of(const inner_state& state);
 
 /// The mean of several states, buffer by buffer; a buffer that one of them does not have counts as
 /// zeros. The number of steps is the largest; local tensors are left out, for they stay with their
-/// workers. Throws std::invalid_argument without any.
+/// workers, and so do residuals. Throws std::invalid_argument without any.
 inner_state mean_of(std::span<const inner_state* const> states);
 
 /// Immutable, so that threads may share one as long as each has its own state.

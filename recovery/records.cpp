@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "config/error.hpp"
+#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 namespace {
@@ -192,14 +193,14 @@ assign_record to_journal(const assigned_round& round) {
   return record;
 }
 
-settle_record to_journal(const settled_round& round, byte_span update) {
+settle_record to_journal(const settled_round& round, byte_span update, codec how) {
   const auto& settled = round.record;
   settle_record record;
   record.work = to_journal(assigned_round{settled.work, round.start, settled.tokens});
   record.elements = settled.update.elements;
   record.finite = settled.update.finite;
   record.fate = static_cast<std::uint8_t>(settled.what);
-  record.codec = codec_f32;
+  record.codec = static_cast<std::uint8_t>(how);
   record.norm = settled.update.norm;
   record.loss = settled.update.loss;
   record.compute_time = settled.update.compute_time;
@@ -272,16 +273,16 @@ byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& u
 void read_update(const settle_record& record, const parameter_layout& layout,
                  parameter_buffer& into) {
   const update_id id{record.work.worker, record.work.incarnation, record.work.sequence};
-  if (record.codec != codec_f32) {
+  const auto how = find_codec(record.codec);
+  if (!how) {
     throw run_error(fmt::format("{}: its update is in codec {}, which is not known here",
                                 to_string(id), record.codec));
   }
-  const auto room = std::as_writable_bytes(into.span().first(layout.end(section::averaged)));
-  if (record.update.size() != room.size()) {
+  if (record.update.size() != encoded_size(*how, layout)) {
     throw run_error(fmt::format("{}: its update has {} bytes, the model's have {}", to_string(id),
-                                record.update.size(), room.size()));
+                                record.update.size(), encoded_size(*how, layout)));
   }
-  if (!room.empty()) std::memcpy(room.data(), record.update.data(), room.size());
+  decode_update(*how, layout, record.update, into);
 }
 
 // -- for people ---------------------------------------------------------------------------------

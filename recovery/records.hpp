@@ -11,6 +11,7 @@
 #include "coordination/types.hpp"
 #include "optim/parameter_buffer.hpp"
 #include "storage/journal_records.hpp"
+#include "transfer/codec.hpp"
 
 namespace rubato {
 
@@ -38,22 +39,20 @@ struct settled_round {
 };
 
 assign_record to_journal(const assigned_round& round);
-/// `update`: update_bytes(), of one that was merged; otherwise it may be empty. It is not copied.
-settle_record to_journal(const settled_round& round, byte_span update = {});
+/// `update`: update_bytes(), or with another codec the bytes that travelled, of one that was
+/// merged; otherwise it may be empty. It is not copied.
+settle_record to_journal(const settled_round& round, byte_span update = {}, codec how = codec::f32);
 
 /// The reverse, bit for bit, but for the base version that an update of fate wrong_base named: the
 /// round's own stands in its place. Throw run_error for a kind or fate that is not known here.
 assigned_round from_journal(const assign_record& record);
 settled_round from_journal(const settle_record& record);
 
-/// The codec of updates that are f32 as they are in memory, padding included.
-inline constexpr std::uint8_t codec_f32 = 0;
-
-/// What goes into the journal of an update, in codec_f32: its trainable and averaged sections. They
-/// stay where they are; `update` has at least these.
+/// What goes into the journal of an update, in codec::f32: its trainable and averaged sections.
+/// They stay where they are; `update` has at least these.
 byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& update);
 
-/// Fills the trainable and averaged sections of `into` with a record's update and leaves the rest.
+/// Writes all of `into`: a record's update, decoded, and zeros in the local section.
 /// Throws run_error if the codec is not known or the size is not the layout's.
 void read_update(const settle_record& record, const parameter_layout& layout,
                  parameter_buffer& into);

@@ -36,10 +36,12 @@ replayer::replayer(const parameter_layout& layout, const config& c, replay_start
       strict_(strict),
       merger_(layout_, config_),
       pool_(layout_.size()),
+      down_(layout_, find_codec(config_.network.codec_down).value()),
       current_(std::move(start.parameters)),
       version_(start.version),
       groups_(std::move(start.groups)),
       bases_(std::move(start.bases)) {
+  down_.restore(std::move(start.known));
   if (config_.outer.group_rounds > 1) {
     group_mean_ = std::make_unique<merger>(layout_, plain_mean(config_));
   }
@@ -68,7 +70,7 @@ void replayer::enter(const assign_record& work) {
   }
   if (!merger_.needs_base()) return;
   auto& base = bases_[id_of(work)];
-  base = current_;
+  base = down_.send(work.worker, work.sequence == 0, current_).base;
   if (!work.group) return;
   const auto group = groups_.find(*work.group);
   if (group == groups_.end()) {

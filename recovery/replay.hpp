@@ -23,6 +23,7 @@
 #include "storage/file_system.hpp"
 #include "storage/journal_reader.hpp"
 #include "storage/journal_records.hpp"
+#include "transfer/versions_down.hpp"
 
 namespace rubato {
 
@@ -34,6 +35,7 @@ struct replay_start {
   std::shared_ptr<const inner_state> data_parallel;  // null: likewise
   std::map<group_id, version_ptr> groups;            // that have parameters of their own
   std::map<update_id, version_ptr> bases;            // of rounds in flight, if merging needs them
+  std::map<worker_id, version_ptr> known = {};       // what workers have (versions_down)
 };
 
 /// Re-applies records. One thread at a time.
@@ -84,7 +86,8 @@ class replayer {
   merger merger_;
   std::unique_ptr<merger> group_mean_;
   std::unique_ptr<data_parallel> data_parallel_;
-  buffer_pool pool_;  // of updates
+  buffer_pool pool_;    // of updates
+  versions_down down_;  // where rounds started from
   version_ptr current_;
   std::uint64_t version_;
   std::map<group_id, version_ptr> groups_;

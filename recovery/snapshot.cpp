@@ -68,11 +68,13 @@ void put_inner(snapshot& part, const std::string& name,
   }
   part.values[name] = {{"steps", state->steps},
                        {"buffers", state->buffers.size()},
-                       {"local", state->local != nullptr}};
+                       {"local", state->local != nullptr},
+                       {"residual", state->residual != nullptr}};
   for (std::size_t i = 0; i < state->buffers.size(); ++i) {
     part.buffers[fmt::format("{}.{}", name, i)] = state->buffers[i];
   }
   if (state->local) part.buffers[name + ".local"] = state->local;
+  if (state->residual) part.buffers[name + ".residual"] = state->residual;
 }
 
 std::shared_ptr<inner_state> take_inner(snapshot& part, const std::string& name) {
@@ -85,6 +87,7 @@ std::shared_ptr<inner_state> take_inner(snapshot& part, const std::string& name)
     state->buffers.push_back(own(take_buffer(part, fmt::format("{}.{}", name, i))));
   }
   if (values.at("local").get<bool>()) state->local = take_buffer(part, name + ".local");
+  if (values.at("residual").get<bool>()) state->residual = take_buffer(part, name + ".residual");
   return state;
 }
 
@@ -109,6 +112,11 @@ void put_merging(snapshot& part, const replay_start& start) {
   for (const auto& [group, parameters] : start.groups) {
     groups.push_back(group);
     part.buffers[fmt::format("group.{}", group)] = parameters;
+  }
+  auto& known = part.values["known"] = json::array();
+  for (const auto& [worker, version] : start.known) {
+    known.push_back(worker);
+    part.buffers[fmt::format("known.{}", worker)] = version;
   }
   auto& bases = part.values["bases"] = json::array();
   for (const auto& [id, base] : start.bases) {
@@ -136,6 +144,10 @@ replay_start take_merging(snapshot& part) {
     const auto id = group.get<group_id>();
     start.groups[id] = take_buffer(part, fmt::format("group.{}", id));
   }
+  for (const auto& worker : part.values.at("known")) {
+    const auto id = worker.get<worker_id>();
+    start.known[id] = take_buffer(part, fmt::format("known.{}", id));
+  }
   const auto& bases = part.values.at("bases");
   for (std::size_t i = 0; i < bases.size(); ++i) {
     start.bases[bases[i].get<update_id>()] = take_buffer(part, fmt::format("base.{}", i));
@@ -150,10 +162,15 @@ snapshot to_snapshot(const worker_snapshot& worker) {
                  {"work", worker.work},
                  {"update", worker.update},
                  {"begun", worker.base == nullptr},
+                 {"encoded", worker.encoded != nullptr},
                  {"submits_inner", worker.submits_inner}};
   put_inner(part, "inner", worker.inner);
   if (worker.base) part.buffers["base"] = worker.base;
-  if (worker.update) part.buffers["delta"] = worker.delta;
+  if (worker.encoded) {
+    part.buffers["encoded"] = worker.encoded;
+  } else if (worker.update) {
+    part.buffers["delta"] = worker.delta;
+  }
   return part;
 }
 
@@ -166,7 +183,11 @@ worker_snapshot take_worker(snapshot& part) {
   part.values.at("submits_inner").get_to(worker.submits_inner);
   worker.inner = take_inner(part, "inner");
   if (!part.values.at("begun").get<bool>()) worker.base = take_buffer(part, "base");
-  if (worker.update) worker.delta = take_buffer(part, "delta");
+  if (part.values.at("encoded").get<bool>()) {
+    worker.encoded = take_buffer(part, "encoded");
+  } else if (worker.update) {
+    worker.delta = take_buffer(part, "delta");
+  }
   return worker;
 }
 

@@ -66,7 +66,8 @@ struct worker_snapshot {
   std::optional<assignment> work;      // that is not settled
   version_ptr base;                    // of a round that is not begun
   std::optional<arrival> update;       // of one that is finished, ...
-  version_ptr delta;                   // ... with what it brought
+  version_ptr delta;                   // ... with what it brought, ...
+  version_ptr encoded;                 // ... or that as it travels
   bool submits_inner = false;          // and `inner`, with inner.state = "average"
 };
 

@@ -122,6 +122,21 @@ TEST_CASE_FIXTURE(fixture, "a run that is killed at any moment goes on and ends 
     k.quota.stages = {"0 data-parallel", "60 5", "300 data-parallel", "340 10"};
   }
   {
+    auto& k = kinds.emplace_back("int4 both ways, with compensation", base).second;
+    k.network.codec_up = k.network.codec_down = "int4";
+    k.staleness.compensation = "constant";
+    k.network.bandwidth_mbit = {0.001};
+  }
+  {
+    auto& k = kinds.emplace_back("int8 up and bf16 down, with a quorum", base).second;
+    k.network.codec_up = "int8";
+    k.network.codec_down = "bf16";
+    k.outer.mode = "sync";
+    k.outer.optimizer = "nesterov";
+    k.window.grace_seconds = 0.0;
+    k.window.quorum = 3;
+  }
+  {
     auto& k = kinds.emplace_back("groups", base).second;
     k.outer.mode = "sync";
     k.outer.optimizer = "momentum";

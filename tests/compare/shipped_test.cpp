@@ -69,6 +69,7 @@ TEST_CASE("what the experiments start from is pre-trained by one worker") {
 TEST_CASE("the sweeps are comparisons over the quickstart") {
   CHECK(cells({"quickstart.toml", "compare/local-steps.toml"}) > 0);
   CHECK(cells({"quickstart.toml", "compare/outer-lr.toml"}) > 0);
+  CHECK(cells({"quickstart.toml", "compare/codecs.toml"}) > 0);
 }
 
 TEST_CASE("the trade-offs of Local SGD are valid comparisons, small and in the paper's size") {

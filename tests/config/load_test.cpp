@@ -154,6 +154,8 @@ override_list unusual_settings() {
       {"window.grace_seconds", "0.25"},
       {"network.latency_seconds", "[0.1]"},
       {"network.bandwidth_mbit", "[10, 0, 0.5]"},
+      {"network.codec_up", "int8"},
+      {"network.codec_down", "bf16"},
       {"evaluate.every_local_steps", "77"},
       {"evaluate.batches", "5"},
       {"evaluate.half", "a"},
@@ -557,6 +559,7 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
   says_of_groups("outer.group_size", "3", "does not divide workers.count = 4");
   says_of_groups("window.quorum", "3", "window.quorum must be 0");
   says_of_groups("inner.state", "average", "use \"keep\" or \"zero\"");
+  says_of_groups("network.codec_down", "int8", "network.codec_down must be \"f32\"");
   says_of_groups("quota.stages", "['0 data-parallel', '100 5']", "has no rounds for");
   says({{"quota.stages", "['5 4']"}}, "must begin at 0");
   says({{"quota.stages", "['0 1000000']"},

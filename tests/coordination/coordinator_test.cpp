@@ -19,7 +19,7 @@ coordinator::setting facts(std::size_t shards = 4) {
   coordinator::setting s;
   s.shard_weights.assign(shards, 1.0);
   s.elements = 10;
-  s.update_bytes = 40;
+  s.update_bytes = s.version_bytes = s.first_version_bytes = 40;
   s.tokens_per_step = 2;
   return s;
 }

@@ -21,7 +21,7 @@ coordinator::setting facts() {
   coordinator::setting s;
   s.shard_weights = {3.0, 1.0, 2.0};
   s.elements = 10;
-  s.update_bytes = 40;
+  s.update_bytes = s.version_bytes = s.first_version_bytes = 40;
   s.tokens_per_step = 2;
   return s;
 }

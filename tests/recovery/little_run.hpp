@@ -20,6 +20,7 @@
 #include "optim/merger.hpp"
 #include "recovery/records.hpp"
 #include "recovery/replay.hpp"
+#include "transfer/versions_down.hpp"
 
 namespace rubato {
 
@@ -157,7 +158,8 @@ class little_run {
     rounds_[id] = round;
     records.push_back(to_journal(round));
     clock_.expect(action.work.due(), id);
-    bases_[id] = action.group ? groups_.at(*action.group) : current_;
+    bases_[id] = action.group ? groups_.at(*action.group)
+                              : down_.send(id.worker, id.sequence == 0, current_).base;
   }
 
   void carry_out(const apply_action& action) {
@@ -211,6 +213,7 @@ class little_run {
     }
     m.state.groups = groups_;
     m.state.bases = bases_;
+    m.state.known = down_.known();
     moments.push_back(std::move(m));
   }
 
@@ -225,6 +228,7 @@ class little_run {
   std::map<update_id, version_ptr> deltas_;
   std::map<update_id, merge_place> places_;
   std::uint64_t merges_ = 0;
+  versions_down down_{layout, find_codec(settings.network.codec_down).value()};
 };
 
 /// One of each way in which updates become parameters, by name.
@@ -256,6 +260,10 @@ inline const std::vector<std::pair<std::string, override_list>>& little_methods(
        {{"outer.mode", "sync"},
         {"outer.optimizer", "sgd"},
         {"quota.stages", R"(["0 data-parallel", "100 10"])"}}},
+      {"compensation, of bases in int4",
+       {{"outer.optimizer", "sgd"},
+        {"staleness.compensation", "constant"},
+        {"network.codec_down", "int4"}}},
       {"workers that leave and return",
        {{"workers.events", R"(["5 0 leave 20", "11 2 leave", "30 1 pause 9"])"}}},
   };

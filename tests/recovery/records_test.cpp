@@ -9,6 +9,7 @@
 
 #include "config/error.hpp"
 #include "tests/recovery/little_run.hpp"
+#include "transfer/buffer_coding.hpp"
 
 using namespace rubato;
 using namespace std::chrono_literals;
@@ -117,8 +118,7 @@ TEST_CASE("every kind and fate there is comes back, and other numbers are refuse
   CHECK_THROWS_AS(from_journal(record), run_error);
 }
 
-TEST_CASE(
-    "an update is its trainable and averaged sections, and nothing of the local one is read") {
+TEST_CASE("an update is its trainable and averaged sections, the local one comes back as zeros") {
   const auto layout = little_layout();
   const auto update = made_up(layout, {1});
   settle_record record;
@@ -130,7 +130,7 @@ TEST_CASE(
   read_update(record, layout, into);
   const std::size_t shared = layout.end(section::averaged);
   CHECK(std::memcmp(into.data(), update->data(), shared * sizeof(float)) == 0);
-  CHECK(into.data()[shared] == 7.0F);
+  CHECK(into.data()[shared] == 0.0F);
 
   const auto whole = record.update;
   record.update = whole.first(whole.size() - 1);
@@ -138,6 +138,22 @@ TEST_CASE(
   record.update = whole;
   record.codec = 9;
   CHECK_THROWS_AS(read_update(record, layout, into), run_error);
+}
+
+TEST_CASE("an update is kept as it travelled, and read as its receiver decoded it") {
+  const auto layout = little_layout();
+  const auto update = made_up(layout, {1});
+  parameter_buffer kept(layout.size()), bytes(encoded_floats(codec::int4, layout));
+  encode_update(codec::int4, layout, *update, nullptr, kept, bytes);
+  parameter_buffer expected(layout.size()), into(layout.size());
+  decode_update(codec::int4, layout, std::as_bytes(bytes.span()), expected);
+
+  auto record = to_journal(settled_round{}, std::as_bytes(bytes.span()), codec::int4);
+  read_update(record, layout, into);
+  CHECK(std::memcmp(into.data(), expected.data(), into.span().size_bytes()) == 0);
+  record.codec = static_cast<std::uint8_t>(codec::int8);
+  CHECK_THROWS_WITH_AS(read_update(record, layout, into),
+                       doctest::Contains("bytes, the model's have"), run_error);
 }
 
 TEST_CASE("the difference of two records names the member and both values") {
