@@ -39,6 +39,7 @@ using lane_actor = actor_interface<
     takes<run_round>,           // from the node; only when free
     takes<batch_ready>,         // from the data loader
     takes<take_step>,           // from itself: one step a message, so that it answers in between
+    takes<take_over>,           // from the node: a version for the round, if it is this one
     takes<update_settled>>;     // from the node: drop the round, if it is this one
 
 /// One logical worker: its assignment, its inner-optimizer state, its submission.
@@ -56,6 +57,7 @@ using node_actor = actor_interface<
     takes<assign_round>,        // to the worker it names
     takes<update_settled>,      // to the worker it names; nobody need compute the round now
     takes<run_round>,           // from a worker: queue for a lane, earliest due first
+    takes<take_over>,           // from a worker: to the lane that has the round, or the queue
     takes<round_finished>,      // from a lane: pass on, give the lane its next round
     takes<round_dropped>,       // from a lane: give it its next round
     takes<capture_worker>,      // to the worker it names, whose round waits if no lane has begun it

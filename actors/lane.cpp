@@ -9,19 +9,27 @@ namespace {
 
 using pointer = actor_pointer<lane_actor, lane_state>;
 
+void take_over_if_due(lane_state& state) {
+  if (!state.reply || state.round->steps() < state.reply->after) return;
+  state.round->take_over(std::move(state.reply->version), state.reply->number);
+  state.reply.reset();
+}
+
 void begin(pointer self, const run_round& job) {
   auto& state = state_of(self);
   if (!state.round) {
     state.round = std::make_unique<local_round>(state.run->settings, state.run->make_learner(),
                                                 state.run->deltas);
   }
-  state.round->begin(job.work, job.base, job.inner);
+  state.round->begin(job.work, job.base, job.inner, job.ahead);
+  state.reply = job.reply;
   state.current = job.work.id;
   state.inner = job.inner;
   state.begun = state.run->clock.now();
   state.waiting = state.begun;
   state.waited = run_time{0};
   state.taken = 0;
+  take_over_if_due(state);
   send(self, state.loader,
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
 }
@@ -63,7 +71,8 @@ void hand_back(pointer self) {
   if (state.run->settings.inner.state == "average") content->inner = state.inner;
   state.inner.reset();
   state.current.reset();
-  send(self, state.node, round_finished{state.index, std::move(content)});
+  send(self, state.node,
+       round_finished{state.index, std::move(content), std::move(result.went), result.replied});
 }
 
 void step(pointer self, const update_id& round) {
@@ -81,11 +90,19 @@ void step(pointer self, const update_id& round) {
     send(self, state.loader, batches_taken{round, std::exchange(state.taken, 0)});
   }
   state.round->step(*next);
+  take_over_if_due(state);
   if (!state.round->done()) {
     send(self, lane_actor(self), take_step{round});
     return;
   }
   hand_back(self);
+}
+
+void reply(pointer self, const take_over& taken) {
+  auto& state = state_of(self);
+  if (taken.round != state.current) return;  // it was done before, and says so
+  state.reply = taken.reply;
+  take_over_if_due(state);
 }
 
 void drop(pointer self, const update_settled& settled) {
@@ -94,6 +111,7 @@ void drop(pointer self, const update_settled& settled) {
   send(self, state.loader, settled);
   state.current.reset();
   state.inner.reset();
+  state.reply.reset();
   state.batches.clear();
   send(self, state.node, round_dropped{state.index});
 }
@@ -111,6 +129,7 @@ lane_actor::behavior_type lane(pointer self, run_context_ptr run, std::uint32_t 
       [self](const run_round& job) { guarded(self, "lane", [&] { begin(self, job); }); },
       [self](const batch_ready& ready) { guarded(self, "lane", [&] { receive(self, ready); }); },
       [self](const take_step& take) { guarded(self, "lane", [&] { step(self, take.round); }); },
+      [self](const take_over& taken) { guarded(self, "lane", [&] { reply(self, taken); }); },
       [self](const update_settled& settled) {
         guarded(self, "lane", [&] { drop(self, settled); });
       },

@@ -23,6 +23,7 @@ struct lane_state {
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
   std::optional<update_id> current;    // the round that is being computed
   inner_state_ptr inner;               // of the worker whose round it is
+  std::optional<version_reply> reply;  // that the round is to take over
   run_time begun{0};                   // when it was begun, in real time
   std::optional<run_time> waiting;     // for a batch, since then
   run_time waited{0};                  // for batches of this round

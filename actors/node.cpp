@@ -20,7 +20,7 @@ void queue(pointer self, const run_round& round) {
   auto& member = member_of(self, round.work.id);
   if (member.captured) {  // it was on its way here
     member.held = round;
-    send(self, member.actor, capture_worker{round.work.id.worker, round.base});
+    send(self, member.actor, capture_worker{round.work.id.worker, true});
     return;
   }
   const node_state::place_in_queue place(round.work.due(), round.work.id);
@@ -81,17 +81,27 @@ void settle(pointer self, const update_settled& settled) {
   for (const auto& lane : state.lanes) send(self, lane, settled);
 }
 
+/// A version that a round is to take over, wherever that is.
+void pass_on(pointer self, const take_over& taken) {
+  auto& state = state_of(self);
+  auto& member = member_of(self, taken.round);
+  if (member.queued && member.queued->second == taken.round) {
+    state.ready.at(*member.queued).reply = taken.reply;
+  } else if (member.held && member.held->work.id == taken.round) {
+    member.held->reply = taken.reply;
+  } else {
+    for (const auto& lane : state.lanes) send(self, lane, taken);
+  }
+}
+
 void capture(pointer self, const capture_worker& request) {
   auto& state = state_of(self);
   auto& member = state.workers.at(request.worker);
   member.captured = true;
-  version_ptr base;
   if (member.queued) {
-    const auto round = state.ready.extract(*std::exchange(member.queued, std::nullopt));
-    member.held = round.mapped();
-    base = member.held->base;
+    member.held = state.ready.extract(*std::exchange(member.queued, std::nullopt)).mapped();
   }
-  send(self, member.actor, capture_worker{request.worker, std::move(base)});
+  send(self, member.actor, capture_worker{request.worker, member.held.has_value()});
 }
 
 void release(pointer self, const capture_written& written) {
@@ -122,6 +132,7 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor s
           fill_lanes(self);
         });
       },
+      [self](const take_over& taken) { guarded(self, "node", [&] { pass_on(self, taken); }); },
       [self](const round_finished& round) {
         guarded(self, "node", [&] {
           send(self, member_of(self, round.content->update.id).actor, round);

@@ -265,12 +265,14 @@ void server_state::carry_out(const assign_action& action) {
   const auto& id = action.work.id;
   if (!setup_.run->on_wall_clock()) events_.expect(action.work.due(), id);
   const auto start = action.group ? group_versions_.at(*action.group) : current_;
-  const auto version = down_->send(id.worker, id.sequence == 0, start);
+  versions_down::delivery version;
+  if (!action.without_version) version = down_->send(id.worker, id.sequence == 0, start);
   bytes_down_ += version.bytes;
   bytes_within_groups_ += action.group ? version.bytes : 0;
   if (merger_->needs_base()) bases_[id] = version.base;
   send(self_, nodes_.at(id.worker),
-       assign_round{action.work, version.base, version.encoded, inner_for(action.work)});
+       assign_round{action.work, version.base, version.encoded, inner_for(action.work),
+                    action.steps_before});
 }
 
 void server_state::carry_out(const apply_action& action) {

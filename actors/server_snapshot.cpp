@@ -25,7 +25,7 @@ void server_state::take_checkpoint() {
        begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_, nodes_.size()});
   // Messages keep their order: each worker is told after all that happened before, and before all
   // that happens from now on.
-  for (const auto& [worker, node] : nodes_) send(self_, node, capture_worker{worker, nullptr});
+  for (const auto& [worker, node] : nodes_) send(self_, node, capture_worker{worker, false});
 }
 
 /// Everything but what the workers know. Nothing is copied: whatever a buffer belongs to goes on in

@@ -152,6 +152,7 @@ struct config {
     std::vector<double> bandwidth_mbit;   // empty or 0: unlimited
     std::string codec_up = "f32";         // f32 | bf16 | int8 | int4
     std::string codec_down = "f32";       // f32 | bf16 | int8 | int4
+    bool overlap = false;
   } network;
 
   struct evaluate_section {

@@ -293,6 +293,31 @@ verdict check_start(const config& c) {
                        "run.init and run.branch both say where to start; use one of them"};
 }
 
+verdict check_overlap(const config& c) {
+  if (!c.network.overlap || !in_use(*find_key("network.overlap"), c)) return {};
+  const auto refuse = [](std::string_view key, std::string_view reason) {
+    return contradiction{
+        {"network.overlap", key},
+        fmt::format("network.overlap = true lets workers go on without a reply, {}", reason)};
+  };
+  if (c.window.policy != "grace" || c.window.grace_seconds > 0.0) {
+    return refuse(c.window.policy != "grace" ? "window.policy" : "window.grace_seconds",
+                  "so there is nobody for a window to wait for; use window.policy = \"grace\" and "
+                  "window.grace_seconds = 0");
+  }
+  // The base of a round that got no reply in time is a point that the server has never had.
+  if (c.outer.optimizer == "mixing") {
+    return refuse("outer.optimizer",
+                  "but outer.optimizer = \"mixing\" has to know where each round started");
+  }
+  if (c.staleness.compensation != "none") {
+    return refuse("staleness.compensation",
+                  "but delay compensation has to know where each round started; use "
+                  "staleness.compensation = \"none\"");
+  }
+  return {};
+}
+
 verdict check_inner(const config& c) {
   const auto& milestones = c.inner.milestones;
   if (c.inner.schedule == "step") {
@@ -374,7 +399,7 @@ std::optional<contradiction> find_contradiction(const config& c) {
   for (const auto check :
        {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
         check_stages, check_groups, check_speeds, check_duration, check_links, check_start,
-        check_inner, check_outer, check_window, check_evaluation}) {
+        check_overlap, check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

@@ -694,6 +694,13 @@ std::vector<key_spec> declare_keys() {
        .help = "How versions travel; int8 and int4 code the difference to what the worker has, "
                "which takes the memory of one more model a worker."},
 
+      {.name = "network.overlap",
+       .member = at([](auto& c) -> auto& { return c.network.overlap; }),
+       .used_when = when("outer.mode", {"async"}),
+       .help =
+           "Workers go on computing while their last update travels, and take over the server's "
+           "version when it comes."},
+
       // -- evaluate -----------------------------------------------------------------------------
       {.name = "evaluate.every_local_steps",
        .member = at([](auto& c) -> auto& { return c.evaluate.every_local_steps; }),

@@ -12,8 +12,7 @@ namespace {
 
 /// The part of a round's compute time that has passed.
 run_time computed_by(run_time now, const assignment& work) {
-  const run_time begun = work.assigned_at + work.timing.download;
-  return std::clamp(now - begun, run_time{0}, work.timing.compute);
+  return std::clamp(now - work.begun(), run_time{0}, work.timing.compute);
 }
 
 }  // namespace
@@ -135,7 +134,10 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
     return out;
   }
   auto& state = workers_.at(update.id.worker);
-  const held_update held{take_outstanding(state), update, state.merged_before};
+  held_update held{{}, update, 0};
+  if (const auto* base = base_of(state, update)) held.merged_before = base->merged_before;
+  held.work = take_outstanding(state, update.id.sequence).work;
+  if (!reason) held.work.base_version = update.base_version;
   local_steps_ += held.work.steps;
   state.totals.rounds += 1;
   state.totals.local_steps += held.work.steps;
@@ -175,7 +177,9 @@ action_list coordinator::tick(run_time now) {
     synchronised_at_ = local_steps_;
   }
   if (check_budget(now, out)) return out;
-  for (const auto worker : std::exchange(idle_, {})) assign(now, worker, out);
+  for (const auto worker : std::exchange(idle_, {})) {
+    while (workers_.at(worker).outstanding.size() < rounds_in_flight()) assign(now, worker, out);
+  }
   return out;
 }
 
@@ -189,7 +193,8 @@ action_list coordinator::stop(run_time now) {
 
 bool coordinator::awaits(const update_id& id) const {
   const auto it = workers_.find(id.worker);
-  return it != workers_.end() && it->second.outstanding && it->second.outstanding->id == id;
+  if (it == workers_.end() || it->second.incarnation != id.incarnation) return false;
+  return find_round(it->second, id.sequence) != it->second.outstanding.end();
 }
 
 std::uint64_t coordinator::count(fate f) const {
@@ -206,7 +211,9 @@ std::vector<worker_totals> coordinator::totals(run_time now) const {
   std::vector<worker_totals> result(static_cast<std::size_t>(config_.workers.count));
   for (const auto& [worker, state] : workers_) {
     result[worker] = state.totals;
-    if (state.outstanding) result[worker].compute_time += computed_by(now, *state.outstanding);
+    for (const auto& round : state.outstanding) {
+      result[worker].compute_time += computed_by(now, round.work);
+    }
   }
   return result;
 }
@@ -214,7 +221,7 @@ std::vector<worker_totals> coordinator::totals(run_time now) const {
 std::vector<assignment> coordinator::outstanding() const {
   std::vector<assignment> result;
   for (const auto& [worker, state] : workers_) {
-    if (state.outstanding) result.push_back(*state.outstanding);
+    for (const auto& round : state.outstanding) result.push_back(round.work);
   }
   return result;
 }
@@ -224,12 +231,15 @@ std::vector<assignment> coordinator::outstanding() const {
 nlohmann::json coordinator::state() const {
   auto workers = nlohmann::json::array();
   for (const auto& [id, w] : workers_) {
+    auto outstanding = nlohmann::json::array();
+    for (const auto& round : w.outstanding) {
+      outstanding.push_back({{"work", round.work}, {"merged_before", round.merged_before}});
+    }
     workers.push_back({{"id", id},
                        {"incarnation", w.incarnation},
                        {"live", w.live},
                        {"next_sequence", w.next_sequence},
-                       {"outstanding", w.outstanding},
-                       {"merged_before", w.merged_before},
+                       {"outstanding", std::move(outstanding)},
                        {"last_kind", w.last_kind},
                        {"rounds", w.totals.rounds},
                        {"local_steps", w.totals.local_steps},
@@ -269,14 +279,16 @@ void coordinator::restore(const nlohmann::json& state) {
     saved.at("incarnation").get_to(w.incarnation);
     saved.at("live").get_to(w.live);
     saved.at("next_sequence").get_to(w.next_sequence);
-    saved.at("outstanding").get_to(w.outstanding);
-    saved.at("merged_before").get_to(w.merged_before);
+    for (const auto& round : saved.at("outstanding")) {
+      w.outstanding.push_back(
+          {round.at("work").get<assignment>(), round.at("merged_before").get<std::uint64_t>()});
+      dues_.insert(w.outstanding.back().work.due());
+    }
     saved.at("last_kind").get_to(w.last_kind);
     saved.at("rounds").get_to(w.totals.rounds);
     saved.at("local_steps").get_to(w.totals.local_steps);
     saved.at("compute_time").get_to(w.totals.compute_time);
     live_ += w.live ? 1 : 0;
-    if (w.outstanding) dues_.insert(w.outstanding->due());
   }
   if (!workers_.empty() && workers_.rbegin()->first >= config_.workers.count) {
     throw std::invalid_argument("coordinator: the state has more workers than the config");
@@ -305,6 +317,26 @@ void coordinator::restore(const nlohmann::json& state) {
 
 // -- decisions ----------------------------------------------------------------------------------
 
+std::vector<coordinator::given_round>::const_iterator coordinator::find_round(
+    const worker_state& worker, std::uint64_t sequence) {
+  return std::find_if(worker.outstanding.begin(), worker.outstanding.end(),
+                      [&](const auto& round) { return round.work.id.sequence == sequence; });
+}
+
+/// The round that brought the version from which an outstanding one was measured: itself, or the
+/// one after it, if its version got there before the steps were done. Null: it has another base.
+const coordinator::given_round* coordinator::base_of(const worker_state& worker,
+                                                     const arrival& update) {
+  const auto own = find_round(worker, update.id.sequence);
+  const auto same = [&](const auto& round) {
+    return round.work.base_version == update.base_version;
+  };
+  // The later one of those of the same version: then nothing was merged that changed it.
+  const auto last = std::find_if(std::make_reverse_iterator(worker.outstanding.end()),
+                                 std::make_reverse_iterator(own), same);
+  return last == std::make_reverse_iterator(own) ? nullptr : &*last;
+}
+
 /// Why an update must not be applied; empty when it may.
 std::optional<fate> coordinator::refusal(const arrival& update) const {
   const auto it = workers_.find(update.id.worker);
@@ -312,10 +344,8 @@ std::optional<fate> coordinator::refusal(const arrival& update) const {
   const auto& state = it->second;
   if (!state.live || update.id.incarnation != state.incarnation) return fate::stale_incarnation;
   if (update.id.sequence >= state.next_sequence) return fate::not_assigned;
-  if (!state.outstanding || update.id.sequence != state.outstanding->id.sequence) {
-    return fate::duplicate;
-  }
-  if (update.base_version != state.outstanding->base_version) return fate::wrong_base;
+  if (find_round(state, update.id.sequence) == state.outstanding.end()) return fate::duplicate;
+  if (base_of(state, update) == nullptr) return fate::wrong_base;
   if (update.elements != setting_.elements) return fate::wrong_size;
   if (!update.finite || !std::isfinite(update.norm)) return fate::not_finite;
   return std::nullopt;
@@ -391,19 +421,24 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
   }
 }
 
-assignment coordinator::take_outstanding(worker_state& worker) {
-  dues_.erase(dues_.find(worker.outstanding->due()));
-  if (groups_.active()) groups_.released(worker.outstanding->id.worker);
-  return *std::exchange(worker.outstanding, std::nullopt);
+coordinator::given_round coordinator::take_outstanding(worker_state& worker,
+                                                       std::uint64_t sequence) {
+  const auto found = find_round(worker, sequence);
+  const given_round round = *found;
+  worker.outstanding.erase(found);
+  dues_.erase(dues_.find(round.work.due()));
+  if (groups_.active()) groups_.released(round.work.id.worker);
+  return round;
 }
 
-/// A round will not come in: its worker was lost, or the run ended.
+/// Rounds will not come in: their worker was lost, or the run ended.
 void coordinator::abandon(run_time now, worker_state& worker, fate what, action_list& out) {
-  if (!worker.outstanding) return;
-  const assignment work = take_outstanding(worker);
-  worker.totals.compute_time += computed_by(now, work);
-  shards_.refund(work.shard, work.steps);
-  settle(now, work, {.id = work.id, .base_version = work.base_version}, what, out);
+  while (!worker.outstanding.empty()) {
+    const auto work = take_outstanding(worker, worker.outstanding.front().work.id.sequence).work;
+    worker.totals.compute_time += computed_by(now, work);
+    shards_.refund(work.shard, work.steps);
+    settle(now, work, {.id = work.id, .base_version = work.base_version}, what, out);
+  }
 }
 
 /// Async: opens at the first arrival and closes after the grace period, or as soon as nobody is
@@ -462,6 +497,12 @@ void coordinator::average(group_id group, run_time now, action_list& out) {
 void coordinator::assign(run_time now, worker_id worker, action_list& out) {
   assign_action action{make_assignment(now, worker)};
   if (groups_.active() && groups_.apart(worker)) action.group = groups_.of(worker);
+  const auto& rounds = workers_.at(worker).outstanding;
+  if (rounds.size() > 1) {
+    action.without_version = goes_without_version(action.work.id);
+    const auto arrival = now + tempo_.transfer(worker, bytes_down(action.work.id));
+    action.steps_before = tempo_.steps_before(rounds[rounds.size() - 2].work, arrival);
+  }
   out.push_back(std::move(action));
 }
 
@@ -514,15 +555,23 @@ assignment coordinator::make_assignment(run_time now, worker_id worker) {
     work.rates = make_schedule(config_.inner, config_.run.local_steps, shards_.share(work.shard));
     work.rates.start = static_cast<std::int64_t>(work.data_position);
   }
-  state.merged_before = merged_;
   work.assigned_at = now;
-  const auto bytes_down =
-      work.id.sequence == 0 ? setting_.first_version_bytes : setting_.version_bytes;
-  work.timing = tempo_.round(work.id, work.steps, now, bytes_down, setting_.update_bytes);
-  state.outstanding = work;
+  work.timing = tempo_.round(work.id, work.steps, now, bytes_down(work.id), setting_.update_bytes,
+                             state.outstanding.empty() ? nullptr : &state.outstanding.back().work);
+  state.outstanding.push_back({work, merged_});
   dues_.insert(work.due());
   if (groups_.active()) groups_.assigned(worker);
   return work;
+}
+
+/// With overlap the second round of a worker begins where the first one ends.
+bool coordinator::goes_without_version(const update_id& round) const {
+  return config_.network.overlap && round.sequence == 1;
+}
+
+std::uint64_t coordinator::bytes_down(const update_id& round) const {
+  if (goes_without_version(round)) return 0;
+  return round.sequence == 0 ? setting_.first_version_bytes : setting_.version_bytes;
 }
 
 /// Steps of the schedule that all share until now; of a group that goes ahead, until it is there.

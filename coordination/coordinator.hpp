@@ -8,6 +8,11 @@
 // only delays the next assignment of those who arrived, so that they restart together.
 // Synchronous (DiLoCo, Alg. 1): updates wait for the end of the round, then count as one. Where
 // groups average between such rounds (grouping.hpp), each has rounds of its own in the meantime.
+//
+// With network.overlap a worker has two rounds: it computes one while the update of the one before
+// travels. It hands in delta = theta_base - theta_end and goes on from theta_end at once; when the
+// reply theta_v is there, which has delta in it, theta becomes theta_v + (theta - theta_end), and v
+// the base of the round that is being computed. The assignment after that one comes with the reply.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +39,12 @@ namespace rubato {
 struct assign_action {
   assignment work;
   std::optional<group_id> group = {};  // start from what this group has, not from the version
+  // With network.overlap the version is the reply to the round before the last, and for the round
+  // that the worker is computing:
+  bool without_version = false;  // the first one: it goes on from what it has
+  // The steps of that round that are done when the version gets there, where links are simulated;
+  // none: it gets there after the last one.
+  std::optional<std::uint32_t> steps_before = {};
 };
 
 /// Give the outer optimizer the weighted mean of these updates, added in this order (one update
@@ -150,12 +161,16 @@ class coordinator {
   void restore(const nlohmann::json& state);
 
  private:
+  struct given_round {
+    assignment work;
+    std::uint64_t merged_before;  // updates merged before it was given out
+  };
+
   struct worker_state {
     std::uint32_t incarnation = 0;
     bool live = false;
     std::uint64_t next_sequence = 0;
-    std::optional<assignment> outstanding;  // given out, not arrived
-    std::uint64_t merged_before = 0;        // updates merged before it was given out
+    std::vector<given_round> outstanding;  // not arrived, in order; at most rounds_in_flight()
     round_kind last_kind = round_kind::local;
     worker_totals totals;
   };
@@ -167,19 +182,25 @@ class coordinator {
   };
 
   bool sync() const { return config_.outer.mode == "sync"; }
+  std::size_t rounds_in_flight() const { return config_.network.overlap ? 2 : 1; }
+  static std::vector<given_round>::const_iterator find_round(const worker_state& worker,
+                                                             std::uint64_t sequence);
+  static const given_round* base_of(const worker_state& worker, const arrival& update);
   std::optional<fate> refusal(const arrival& update) const;
   void settle(run_time now, const assignment& work, const arrival& update, fate what,
               action_list& out);
   void apply(const std::vector<held_update>& updates, run_time now, action_list& out,
              std::optional<group_id> group = {});
   std::uint64_t staleness(const held_update& held) const;
-  assignment take_outstanding(worker_state& worker);
+  given_round take_outstanding(worker_state& worker, std::uint64_t sequence);
   void abandon(run_time now, worker_state& worker, fate what, action_list& out);
   void update_window(run_time now);
   std::vector<group_id> due_groups() const;
   void average(group_id group, run_time now, action_list& out);
   void assign(run_time now, worker_id worker, action_list& out);
   assignment make_assignment(run_time now, worker_id worker);
+  bool goes_without_version(const update_id& round) const;
+  std::uint64_t bytes_down(const update_id& round) const;
   std::int64_t common_steps(worker_id worker) const;
   void update_stage();
   void enter_stage();

@@ -140,13 +140,34 @@ run_time tempo::moving_pace(worker_id worker, run_time at) const {
 }
 
 round_timing tempo::round(const update_id& id, std::uint32_t steps, run_time at,
-                          std::uint64_t bytes_down, std::uint64_t bytes_up) const {
+                          std::uint64_t bytes_down, std::uint64_t bytes_up,
+                          const assignment* before) const {
   round_timing timing;
   if (!simulated_) return timing;
   timing.download = transfer(id.worker, bytes_down);
-  timing.compute = compute(id, steps, at + timing.download);
   timing.upload = transfer(id.worker, bytes_up);
+  if (before != nullptr) {
+    timing.download = std::max(timing.download, before->computed() - at);
+  }
+  timing.compute = compute(id, steps, at + timing.download);
+  if (before != nullptr) {
+    const run_time computed = at + timing.download + timing.compute;
+    timing.upload += std::max(run_time{0}, before->due() - computed);
+  }
   return timing;
+}
+
+std::optional<std::uint32_t> tempo::steps_before(const assignment& round, run_time time) const {
+  if (!simulated_ || time > round.computed()) return {};
+  const run_time begun = round.begun();
+  if (time <= begun) return 0;
+  // Smallest number of steps that end at `time` or later.
+  std::uint32_t below = 0, enough = round.steps;
+  while (below + 1 < enough) {
+    const std::uint32_t middle = below + (enough - below) / 2;
+    (begun + compute(round.id, middle, begun) < time ? below : enough) = middle;
+  }
+  return enough;
 }
 
 /// How long the steps take when they begin at `begin`.
@@ -177,6 +198,7 @@ run_time tempo::compute(const update_id& id, std::uint32_t steps, run_time begin
 }
 
 run_time tempo::transfer(worker_id worker, std::uint64_t bytes) const {
+  if (!simulated_) return run_time{0};
   const double mbit = bandwidth_mbit_[worker];
   if (mbit <= 0.0) return latency_[worker];
   // bits / (10^6 bits a second) = microseconds; times 1000 is nanoseconds.

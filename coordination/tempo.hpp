@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/config.hpp"
@@ -33,8 +34,19 @@ class tempo {
   /// that changes in mid-round changes the time of the steps that are left; a pause prolongs the
   /// round. The lognormal jitter factor exp(sigma z - sigma^2 / 2) has mean 1 and is a function of
   /// (seed, worker, incarnation, round) alone.
+  /// `before`: a round that the worker still computes or sends then (network.overlap). Steps begin
+  /// when its are done, and its update has the link first; both waits count as parts of the
+  /// transfers beside them.
   round_timing round(const update_id& id, std::uint32_t steps, run_time at,
-                     std::uint64_t bytes_down, std::uint64_t bytes_up) const;
+                     std::uint64_t bytes_down, std::uint64_t bytes_up,
+                     const assignment* before = nullptr) const;
+
+  /// How many steps of the round are done at the first moment between two steps, or before or after
+  /// them, that is not before `time`; none if that is after the last step, or nothing is simulated.
+  std::optional<std::uint32_t> steps_before(const assignment& round, run_time time) const;
+
+  /// How long so many bytes take on the worker's link, one way; 0 where nothing is simulated.
+  run_time transfer(worker_id worker, std::uint64_t bytes) const;
 
  private:
   struct pace_segment {  // from `from` to the next segment's
@@ -45,7 +57,6 @@ class tempo {
 
   pace_trace::const_iterator segment(worker_id worker, run_time at) const;
   run_time compute(const update_id& id, std::uint32_t steps, run_time begin) const;
-  run_time transfer(worker_id worker, std::uint64_t bytes) const;
 
   bool simulated_;
   std::uint64_t seed_;

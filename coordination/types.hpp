@@ -86,6 +86,9 @@ struct assignment {
   run_time assigned_at{0};
   round_timing timing{};  // zero where nothing is simulated
 
+  /// When its steps begin and are done, and when it is handed in.
+  run_time begun() const { return assigned_at + timing.download; }
+  run_time computed() const { return begun() + timing.compute; }
   run_time due() const { return assigned_at + timing.total(); }
   bool operator==(const assignment&) const = default;
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "coordination/types.hpp"
@@ -21,12 +22,14 @@ namespace rubato {
 struct inner_state;
 using inner_state_ptr = std::shared_ptr<inner_state>;
 
-/// Server to node, node to worker: a round to do.
+/// Server to node, node to worker: a round to do. With network.overlap the version is also the
+/// reply to the round before the last, to be taken over in the round that the worker computes.
 struct assign_round {
   assignment work;
-  version_ptr base;     // as the worker has it
+  version_ptr base;     // as the worker has it; null: it goes on from what it has
   version_ptr encoded;  // the bytes that travel, in a buffer; null: `base` as it is
-  std::shared_ptr<const inner_state> inner;  // to begin with; null: what the worker has
+  std::shared_ptr<const inner_state> inner;   // to begin with; null: what the worker has
+  std::optional<std::uint32_t> steps_before;  // of assign_action
 };
 
 /// What a finished round brings back.
@@ -42,7 +45,7 @@ struct submission {
   run_time data_wait{0};                     // without a batch to compute on
 };
 
-/// Worker to server. A worker has at most one that is not settled.
+/// Worker to server. A worker has at most one that is not settled, two with network.overlap.
 struct submit_update {
   std::shared_ptr<const submission> content;
 };
@@ -65,10 +68,10 @@ struct snapshot;  // recovery/snapshot.hpp
 struct worker_snapshot;
 
 /// Server to node, node to worker: say where you are, as it was after all that you were told before
-/// this. `base`: from the node, which has held the worker's round back before a lane began it.
+/// this. `held`: from the node, which has held the worker's round back before a lane began it.
 struct capture_worker {
   worker_id worker;
-  version_ptr base;
+  bool held;
 };
 
 /// Worker to server, server to recorder. Until that is written the worker begins no round, for its
@@ -102,17 +105,34 @@ struct restore_worker {
 
 // -- node <-> lane ------------------------------------------------------------------------------
 
+/// With network.overlap: a version that a round is to take over (model/local_round.hpp).
+struct version_reply {
+  version_ptr version;
+  std::uint64_t number = 0;
+  std::uint32_t after = 0;  // steps of the round
+};
+
 /// Worker to node: this round may run. Node to lane: run it.
 struct run_round {
   assignment work;
   version_ptr base;
   inner_state_ptr inner;
+  stretch ahead;                       // of `base`, to start from; null: from `base` itself
+  std::optional<version_reply> reply;  // that is known already
+};
+
+/// Worker to node, node to lane: in the round that you have, this is there now.
+struct take_over {
+  update_id round;
+  version_reply reply;
 };
 
 /// Lane to node, node to worker: the round is done and the lane is free.
 struct round_finished {
   std::uint32_t lane;  // its index in the node
   std::shared_ptr<const submission> content;
+  stretch went = {};     // with network.overlap: from the round's base to what it ended with, ...
+  bool replied = false;  // ... and whether it took over a version
 };
 
 /// Lane to node: it has dropped a round that was settled before it was done, and is free.
@@ -215,6 +235,7 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::write_slice))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::checkpoint_written))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::restore_worker))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::run_round))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::take_over))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::round_dropped))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::take_step))
@@ -245,6 +266,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::write_slice)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::checkpoint_written)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::restore_worker)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_round)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::take_over)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::round_dropped)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::take_step)

@@ -14,12 +14,15 @@ local_round::local_round(const config& c, std::unique_ptr<learner> model,
     : inner_options_(c.inner),
       model_(std::move(model)),
       optimizer_(make_inner_optimizer(c.inner, model_->layout())),
-      deltas_(std::move(deltas)) {}
+      deltas_(std::move(deltas)),
+      overlap_(c.network.overlap) {}
 
 void local_round::begin(const assignment& work, version_ptr base,
-                        std::shared_ptr<inner_state> inner) {
+                        std::shared_ptr<inner_state> inner, const stretch& ahead) {
   work_ = work;
   base_ = std::move(base);
+  base_version_ = work.base_version;
+  replied_ = false;
   inner_ = std::move(inner);
   steps_ = 0;
   loss_sum_ = 0.0;
@@ -29,6 +32,33 @@ void local_round::begin(const assignment& work, version_ptr base,
     const auto own = inner_->local->span();
     std::copy(own.begin(), own.end(), theta.last(own.size()).begin());
   }
+  if (ahead) {
+    const std::size_t trainable = model_->layout().end(section::trainable);
+    const float* from = ahead.from->data();
+    const float* to = ahead.to->data();
+    for (std::size_t i = 0; i < trainable; ++i) theta[i] += to[i] - from[i];
+    base_ = copy_of_parameters();
+  }
+}
+
+void local_round::take_over(version_ptr version, std::uint64_t number) {
+  const std::size_t trainable = model_->layout().end(section::trainable);
+  const std::size_t shared = model_->layout().end(section::averaged);
+  const auto theta = model_->parameters();
+  const float* base = base_->data();
+  const float* values = version->data();
+  for (std::size_t i = 0; i < trainable; ++i) theta[i] = values[i] + (theta[i] - base[i]);
+  std::copy(values + trainable, values + shared, theta.data() + trainable);
+  base_ = std::move(version);
+  base_version_ = number;
+  replied_ = true;
+}
+
+version_ptr local_round::copy_of_parameters() const {
+  const std::span<const float> theta = model_->parameters();
+  auto copy = deltas_->take();
+  std::copy(theta.begin(), theta.end(), copy->data());
+  return copy;
 }
 
 void local_round::step(const batch& b) {
@@ -73,13 +103,15 @@ local_round::result local_round::finish() {
 
   result r;
   r.update.id = work_.id;
-  r.update.base_version = work_.base_version;
+  r.update.base_version = base_version_;
   r.update.elements = layout.count(section::trainable) + layout.count(section::averaged);
   r.update.finite = all_finite(values.first(shared));
   r.update.norm = std::sqrt(sum_of_squares(values.first(trainable)));
   r.update.loss = loss_sum_ / steps_;
   r.update.compute_time = work_.timing.compute;
   r.delta = std::move(delta);
+  r.replied = replied_;
+  if (overlap_) r.went = {base_, copy_of_parameters()};
   base_.reset();
   inner_.reset();
   return r;

@@ -23,8 +23,14 @@ class local_round {
   local_round(const config& c, std::unique_ptr<learner> model, std::shared_ptr<buffer_pool> deltas);
 
   /// Copies `base` into the learner, but for local tensors that `inner` has values of. `inner` is
-  /// the worker's, changed by step() and finish().
-  void begin(const assignment& work, version_ptr base, std::shared_ptr<inner_state> inner);
+  /// the worker's, changed by step() and finish(). With `ahead` (network.overlap) the trainable
+  /// section starts from base + (ahead.to - ahead.from): what the worker did since the update that
+  /// is part of `base`.
+  void begin(const assignment& work, version_ptr base, std::shared_ptr<inner_state> inner,
+             const stretch& ahead = {});
+
+  /// Steps so far.
+  std::uint32_t steps() const { return steps_; }
 
   bool done() const { return steps_ == work_.steps; }
 
@@ -35,11 +41,18 @@ class local_round {
   /// loss that is reported is without it.
   void step(const batch& b);
 
+  /// With network.overlap, between two steps: this version has the worker's last update in it, the
+  /// one after which the round began. theta becomes version + (theta - base), and the version, of
+  /// that number, the base. Averaged tensors become the version's.
+  void take_over(version_ptr version, std::uint64_t number);
+
   struct result {
     arrival update;
     // Trainable section: theta_base - theta_end, or the gradient. Averaged: what the round ended
     // with. Local: zero.
     version_ptr delta;
+    stretch went;          // with network.overlap: from the base to the end
+    bool replied = false;  // take_over() was called
   };
 
   /// The update and what is to be said about it; its norm is that of the trainable section. Leaves
@@ -47,12 +60,17 @@ class local_round {
   result finish();
 
  private:
+  version_ptr copy_of_parameters() const;
+
   config::inner_section inner_options_;
   std::unique_ptr<learner> model_;
   std::unique_ptr<inner_optimizer> optimizer_;
   std::shared_ptr<buffer_pool> deltas_;
+  bool overlap_;
   assignment work_;
   version_ptr base_;
+  std::uint64_t base_version_ = 0;
+  bool replied_ = false;
   std::shared_ptr<inner_state> inner_;
   std::uint32_t steps_ = 0;
   double loss_sum_ = 0.0;

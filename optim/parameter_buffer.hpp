@@ -76,6 +76,14 @@ class parameter_buffer {
 using buffer_ptr = std::shared_ptr<parameter_buffer>;
 using version_ptr = std::shared_ptr<const parameter_buffer>;
 
+/// Where parameters came from and where they got to.
+struct stretch {
+  version_ptr from;
+  version_ptr to;
+
+  explicit operator bool() const { return to != nullptr; }
+};
+
 /// Hands out buffers of one size and takes them back when the last reference goes, from any thread.
 /// Grows on demand, never blocks on a buffer in use; buffers may outlive the pool. Thread-safe.
 /// A recycled buffer holds old values: whoever takes one writes all of it.

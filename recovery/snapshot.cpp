@@ -157,37 +157,52 @@ replay_start take_merging(snapshot& part) {
 
 snapshot to_snapshot(const worker_snapshot& worker) {
   snapshot part;
+  const auto put = [&](std::string name, const version_ptr& buffer) {
+    if (buffer) part.buffers[std::move(name)] = buffer;
+    return buffer != nullptr;
+  };
+  auto rounds = json::array();
+  for (const auto& round : worker.rounds) {
+    const auto prefix = fmt::format("round.{}.", rounds.size());
+    rounds.push_back({{"work", round.work},
+                      {"steps_before", round.steps_before},
+                      {"update", round.update},
+                      {"submits_inner", round.submits_inner},
+                      {"base", put(prefix + "base", round.base)},
+                      {"delta", put(prefix + "delta", round.delta)},
+                      {"encoded", put(prefix + "encoded", round.encoded)}});
+  }
   part.values = {{"worker", worker.worker},
                  {"incarnation", worker.incarnation},
-                 {"work", worker.work},
-                 {"update", worker.update},
-                 {"begun", worker.base == nullptr},
-                 {"encoded", worker.encoded != nullptr},
-                 {"submits_inner", worker.submits_inner}};
+                 {"rounds", std::move(rounds)},
+                 {"went", put("from", worker.went.from) && put("to", worker.went.to)},
+                 {"replied", worker.replied}};
   put_inner(part, "inner", worker.inner);
-  if (worker.base) part.buffers["base"] = worker.base;
-  if (worker.encoded) {
-    part.buffers["encoded"] = worker.encoded;
-  } else if (worker.update) {
-    part.buffers["delta"] = worker.delta;
-  }
   return part;
 }
 
 worker_snapshot take_worker(snapshot& part) {
+  const auto take = [&](const json& there, std::string name) {
+    return there.get<bool>() ? take_buffer(part, name) : nullptr;
+  };
   worker_snapshot worker;
-  part.values.at("worker").get_to(worker.worker);
-  part.values.at("incarnation").get_to(worker.incarnation);
-  part.values.at("work").get_to(worker.work);
-  part.values.at("update").get_to(worker.update);
-  part.values.at("submits_inner").get_to(worker.submits_inner);
-  worker.inner = take_inner(part, "inner");
-  if (!part.values.at("begun").get<bool>()) worker.base = take_buffer(part, "base");
-  if (part.values.at("encoded").get<bool>()) {
-    worker.encoded = take_buffer(part, "encoded");
-  } else if (worker.update) {
-    worker.delta = take_buffer(part, "delta");
+  const auto& values = part.values;
+  values.at("worker").get_to(worker.worker);
+  values.at("incarnation").get_to(worker.incarnation);
+  values.at("replied").get_to(worker.replied);
+  worker.went = {take(values.at("went"), "from"), take(values.at("went"), "to")};
+  for (const auto& saved : values.at("rounds")) {
+    const auto prefix = fmt::format("round.{}.", worker.rounds.size());
+    auto& round = worker.rounds.emplace_back();
+    saved.at("work").get_to(round.work);
+    saved.at("steps_before").get_to(round.steps_before);
+    saved.at("update").get_to(round.update);
+    saved.at("submits_inner").get_to(round.submits_inner);
+    round.base = take(saved.at("base"), prefix + "base");
+    round.delta = take(saved.at("delta"), prefix + "delta");
+    round.encoded = take(saved.at("encoded"), prefix + "encoded");
   }
+  worker.inner = take_inner(part, "inner");
   return worker;
 }
 

@@ -58,17 +58,25 @@ std::shared_ptr<inner_state> take_inner(snapshot& part, const std::string& name)
 void put_merging(snapshot& part, const replay_start& start);
 replay_start take_merging(snapshot& part);
 
-/// Where a worker is: idle; with a round that it has not begun; or with one that it has finished.
+/// A worker's round that is not settled: one that it has not begun, or one that it has finished.
+struct round_snapshot {
+  assignment work;
+  version_ptr base;                           // of one that is not begun; may be null
+  std::optional<std::uint32_t> steps_before;  // of assign_action
+  std::optional<arrival> update;              // of one that is finished, ...
+  version_ptr delta;                          // ... with what it brought, ...
+  version_ptr encoded;                        // ... or that as it travels
+  bool submits_inner = false;                 // and `inner`, with inner.state = "average"
+};
+
+/// Where a worker is.
 struct worker_snapshot {
   worker_id worker = 0;
   std::uint32_t incarnation = 0;       // of its last round
   std::shared_ptr<inner_state> inner;  // null: as at the start
-  std::optional<assignment> work;      // that is not settled
-  version_ptr base;                    // of a round that is not begun
-  std::optional<arrival> update;       // of one that is finished, ...
-  version_ptr delta;                   // ... with what it brought, ...
-  version_ptr encoded;                 // ... or that as it travels
-  bool submits_inner = false;          // and `inner`, with inner.state = "average"
+  std::vector<round_snapshot> rounds;  // in order
+  stretch went;                        // with network.overlap: the last round's, ...
+  bool replied = false;                // ... and whether that took over a version
 };
 
 snapshot to_snapshot(const worker_snapshot& worker);

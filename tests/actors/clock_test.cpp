@@ -85,6 +85,7 @@ node_actor::behavior_type hand_played_node(actor_pointer<node_actor, hand_played
         log->changed.notify_all();
       },
       [](const run_round&) {},
+      [](const take_over&) {},
       [](const round_finished&) {},
       [](const round_dropped&) {},
       [](const capture_worker&) {},

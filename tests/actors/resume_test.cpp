@@ -137,6 +137,21 @@ TEST_CASE_FIXTURE(fixture, "a run that is killed at any moment goes on and ends 
     k.window.quorum = 3;
   }
   {
+    auto& k = kinds.emplace_back("overlap", base).second;
+    k.network.overlap = true;
+    k.network.latency_seconds = {0.5, 3.0, 0.0, 9.0};
+    k.window.grace_seconds = 0.0;
+  }
+  {
+    auto& k = kinds.emplace_back("overlap, int8 up and int4 down", base).second;
+    k.network.overlap = true;
+    k.network.codec_up = "int8";
+    k.network.codec_down = "int4";
+    k.network.bandwidth_mbit = {0.004, 0.001, 0.0, 0.05};
+    k.window.grace_seconds = 0.0;
+    k.checkpoint.every_versions = 1;
+  }
+  {
     auto& k = kinds.emplace_back("groups", base).second;
     k.outer.mode = "sync";
     k.outer.optimizer = "momentum";

@@ -227,6 +227,7 @@ override_list unusual_norm_settings() {
       {"data.kind", "cifar10"},
       {"data.paths", "['a']"},
       {"model.norm_statistics", "local"},
+      {"network.overlap", "true"},
   };
 }
 
@@ -569,6 +570,13 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
        "quota.stages = 1000000");
   says({{"inner.state", "average"}}, "needs outer.mode = \"sync\"");
   says({{"window.policy", "clairvoyant"}, {"clock.mode", "wall"}}, "use \"grace\"");
+  const auto says_of_overlap = [&](std::string key, std::string value, const char* part) {
+    says({{"network.overlap", "true"}, {std::move(key), std::move(value)}}, part);
+  };
+  says_of_overlap("window.grace_seconds", "0.5", "window.grace_seconds = 0");
+  says_of_overlap("window.policy", "clairvoyant", "use window.policy = \"grace\"");
+  says_of_overlap("outer.optimizer", "mixing", "where each round started");
+  says_of_overlap("staleness.compensation", "constant", "where each round started");
   says({{"evaluate.half", "b"}, {"evaluate.batches", "1"}}, "at least 2");
 }
 

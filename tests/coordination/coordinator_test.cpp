@@ -772,3 +772,77 @@ TEST_CASE("a group of which nothing could be used goes on from where it was") {
   CHECK_FALSE(p.from_groups[4]);
   CHECK_FALSE(p.from_groups[5]);
 }
+
+// -- overlap ------------------------------------------------------------------------------------
+
+namespace {
+
+config overlap_config() {
+  auto c = base_config();
+  c.workers.count = 2;
+  c.workers.seconds_per_step = {1.0, 1.5};
+  c.network.latency_seconds = {2.0};
+  c.network.overlap = true;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("with overlap a worker has two rounds, and the reply to one brings the next but one") {
+  play p(overlap_config());
+  REQUIRE(p.assigned.size() == 4);
+  CHECK(p.assigned[0].id == update_id{0, 1, 0});
+  CHECK(p.assigned[1].id == update_id{0, 1, 1});
+  CHECK(p.assigned[1].data_position == 10 * (p.assigned[1].shard == p.assigned[0].shard ? 1 : 0));
+  CHECK(p.assigned[0].due() == 2s + 10s + 2s);
+  CHECK(p.assigned[1].due() == 2s + 20s + 2s);
+
+  const auto first = p.assigned[0];
+  p.note(p.core.update_arrived(14s, p.answer(first)));
+  CHECK(p.core.awaits(p.assigned[1].id));
+  p.tick(14s);
+  REQUIRE(p.assigned.size() == 5);
+  CHECK(p.assigned[4].id == update_id{0, 1, 2});
+  CHECK(p.assigned[4].base_version == 1);
+  CHECK(p.assigned[4].begun() == 22s);  // when the second round is computed
+  CHECK(p.assigned[4].due() == 34s);
+  CHECK(p.core.outstanding().size() == 4);
+  CHECK(p.core.totals(18s)[0].compute_time == 10s + 6s);
+  // Once more: it was settled.
+  p.note(p.core.update_arrived(15s, p.answer(first)));
+  CHECK(p.fates() == std::vector{fate::applied, fate::duplicate});
+}
+
+TEST_CASE("with overlap a round's base is its own version or the one that came with the next") {
+  for (const std::uint64_t base : {0, 1, 2}) {
+    CAPTURE(base);
+    play p(overlap_config());
+    p.note(p.core.update_arrived(14s, p.answer(p.assigned[0])));
+    p.tick(14s);
+    p.note(p.core.update_arrived(19s, p.answer(p.assigned[2])));  // of the other worker
+    p.tick(19s);
+    auto second = p.answer(p.assigned[1]);
+    second.base_version = base;
+    p.note(p.core.update_arrived(24s, second));
+    const auto& record = p.settled.back();
+    if (base == 2) {  // only the other worker was given that
+      CHECK(record.what == fate::wrong_base);
+      continue;
+    }
+    CHECK(record.what == fate::applied);
+    CHECK(record.work.base_version == base);
+    CHECK(record.staleness == 2 - base);
+  }
+}
+
+TEST_CASE("with overlap a worker that is lost loses both rounds, and comes back to two") {
+  play p(overlap_config());
+  p.note(p.core.worker_lost(5s, 0));
+  CHECK(p.fates() == std::vector{fate::abandoned, fate::abandoned});
+  CHECK(p.core.totals(9s)[0].compute_time == 3s);
+  p.assigned.clear();
+  p.note(p.core.worker_joined(6s, 0));
+  p.tick(6s);
+  REQUIRE(p.assigned.size() == 2);
+  CHECK(p.assigned[1].id == update_id{0, 2, 1});
+}

@@ -131,6 +131,11 @@ std::vector<config> kinds_of_runs() {
   measured.staleness.unit = "arrivals";
   measured.data.shard_sampling = "least-visited";
 
+  auto& overlapped = result.emplace_back(c);
+  overlapped.network.overlap = true;
+  overlapped.network.latency_seconds = {0.5, 2.0, 0.0, 12.0};
+  overlapped.window.grace_seconds = 0.0;
+
   auto& sync = result.emplace_back(c);
   sync.outer.mode = "sync";
   sync.outer.optimizer = "nesterov";

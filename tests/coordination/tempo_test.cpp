@@ -182,3 +182,57 @@ TEST_CASE("where nothing is simulated, a round takes no time that is known befor
   c.workers.throttle = true;
   CHECK(tempo(c).round({0, 1, 0}, 50, 0s, 1000, 1000).compute == 29s);
 }
+
+TEST_CASE("a round after another begins when that is computed, and is sent when that is") {
+  config c;
+  c.workers.count = 1;
+  c.workers.seconds_per_step = {1.0};
+  c.network.latency_seconds = {3.0};
+  const tempo t(c);
+  assignment first;
+  first.id = {0, 1, 0};
+  first.steps = 10;
+  first.timing = t.round(first.id, 10, 0s, 0, 0);
+  CHECK(first.begun() == 3s);
+  CHECK(first.computed() == 13s);
+  CHECK(first.due() == 16s);
+  const auto after = [&](run_time at, std::uint32_t steps) {
+    assignment next;
+    next.id = {0, 1, 1};
+    next.assigned_at = at;
+    next.timing = t.round(next.id, steps, at, 0, 0, &first);
+    return next;
+  };
+  CHECK(after(2s, 5).begun() == 13s);
+  CHECK(after(2s, 5).computed() == 18s);
+  CHECK(after(2s, 5).due() == 21s);
+  CHECK(after(11s, 5).begun() == 14s);  // only then it is there
+  CHECK(after(2s, 1).computed() == 14s);
+  CHECK(after(2s, 1).due() == 19s);  // the link is busy until 16 s
+}
+
+TEST_CASE("what gets to a worker is seen between two steps") {
+  config c;
+  c.workers.count = 1;
+  c.workers.seconds_per_step = {1.0};
+  c.workers.events = {"15 0 pace 3"};
+  const tempo t(c);
+  assignment work;
+  work.id = {0, 1, 0};
+  work.steps = 8;
+  work.assigned_at = 10s;
+  work.timing = t.round(work.id, 8, 10s, 0, 0);
+  CHECK(work.computed() == 15s + 9s);
+  CHECK(t.steps_before(work, 9s) == 0);
+  CHECK(t.steps_before(work, 10s) == 0);
+  CHECK(t.steps_before(work, 10s + 1ns) == 1);
+  CHECK(t.steps_before(work, 11s) == 1);
+  CHECK(t.steps_before(work, 15s) == 5);
+  CHECK(t.steps_before(work, 15s + 1ns) == 6);
+  CHECK(t.steps_before(work, 18s) == 6);
+  CHECK(t.steps_before(work, 24s) == 8);
+  CHECK(!t.steps_before(work, 24s + 1ns));
+  c.clock.mode = "wall";
+  c.workers.events = {};
+  CHECK(!tempo(c).steps_before(work, 11s));
+}

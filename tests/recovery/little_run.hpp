@@ -120,7 +120,9 @@ class little_run {
   arrival answer(const update_id& id) {
     arrival a;
     a.id = id;
-    a.base_version = rounds_.at(id).work.base_version;
+    // With overlap the worker has taken over the version that came with its next round.
+    const auto next = rounds_.find({id.worker, id.incarnation, id.sequence + 1});
+    a.base_version = (next != rounds_.end() ? next->second : rounds_.at(id)).work.base_version;
     a.elements = facts().elements;
     a.norm = 1.0;
     a.loss = 2.0;
@@ -264,6 +266,10 @@ inline const std::vector<std::pair<std::string, override_list>>& little_methods(
        {{"outer.optimizer", "sgd"},
         {"staleness.compensation", "constant"},
         {"network.codec_down", "int4"}}},
+      {"overlap",
+       {{"network.overlap", "true"},
+        {"network.latency_seconds", "[2]"},
+        {"window.grace_seconds", "0"}}},
       {"workers that leave and return",
        {{"workers.events", R"(["5 0 leave 20", "11 2 leave", "30 1 pause 9"])"}}},
   };
