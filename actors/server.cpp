@@ -59,6 +59,7 @@ void server_state::start(pointer self, server_setup setup) {
   facts.first_version_bytes = encoded_size(form_of(run.codec_down(), true).how, run.layout);
   facts.tokens_per_step = run.data->tokens_per_batch();
   coordinator_ = std::make_unique<coordinator>(run.settings, facts);
+  divergence_ = std::make_unique<divergence_watch>(run.settings.evaluate.diverged_after);
   events_.plan(coordinator_->changes());
   merger_ = std::make_unique<merger>(run.layout, run.settings);
   down_ = std::make_unique<versions_down>(run.layout, run.codec_down());
@@ -121,6 +122,7 @@ void server_state::evaluated(const version_evaluated& evaluated) {
   evaluations_.pop_front();
   last_ = *evaluated.result;
   if (!best_ || last_->loss < best_->loss) best_ = last_;
+  divergence_->evaluated(last_->loss);
   send(self_, recorder_, evaluated);
   if (setup_.observer) setup_.observer->evaluated(*last_);
   if (finished_) {
@@ -178,6 +180,10 @@ run_time server_state::now() const {
 /// Takes events in the order of the run's clock, as far as they have happened.
 void server_state::advance() {
   while (!finished_ && records_pending_ < record_queue) {
+    if (divergence_->diverged()) {
+      carry_out(coordinator_->stop(now()));
+      return;
+    }
     if (checkpoint_is_due()) take_checkpoint();
     if (checkpointing_ && (stopping_ || !begun_)) return;
     begun_ = true;
@@ -200,6 +206,7 @@ bool server_state::checkpoint_is_due() const {
   const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
   if (every == 0 || checkpointing_ || nodes_.empty()) return false;
   if (stopping_) return !checkpoint_is_last_;
+  if (divergence_->doubtful()) return false;  // keep those of good parameters
   return !checkpoint_ || coordinator_->version() >= *checkpoint_ + every;
 }
 
@@ -214,7 +221,7 @@ bool server_state::may_take(const event_queue::event& event) {
     }
     return false;
   }
-  if (evaluations_.size() >= evaluation_queue) return false;
+  if (evaluations_.size() >= evaluation_queue || divergence_->undecided()) return false;
   const auto* round = std::get_if<update_id>(&event.what);
   return round == nullptr || arrived_.contains(*round);  // otherwise it is still being computed
 }
@@ -389,7 +396,11 @@ void server_state::carry_out(const settle_action& action) {
   }
 }
 
-void server_state::carry_out(const evaluate_action&) {
+void server_state::carry_out(const evaluate_action& action) {
+  if (evaluating_ == action.version) {
+    divergence_->again();
+    return;
+  }
   // In real time nobody waits for the evaluator; the next version that is due will be newer.
   if (setup_.run->on_wall_clock() && !evaluations_.empty()) {
     evaluations_skipped_ += 1;
@@ -417,6 +428,7 @@ void server_state::evaluate() {
     context->quotas.push_back(coordinator_->quota(i));
   }
   evaluating_ = context->version;
+  divergence_->evaluating(context->version);
   evaluations_.push_back({current_, std::move(context)});
   send(self_, evaluator_, evaluations_.back());
 }
@@ -439,7 +451,8 @@ run_summary server_state::summarise() const {
   s.seed = static_cast<std::uint64_t>(run.settings.run.seed);
   s.clock = run.settings.clock.mode;
   s.outcome = finished_->interrupted ? "interrupted" : "finished";
-  if (last_ && !std::isfinite(last_->loss)) s.outcome = "diverged";
+  if (divergence_->diverged() || divergence_->doubtful()) s.outcome = "diverged";
+  s.last_finite_version = divergence_->last_finite();
   s.parameters = setup_.plan.parameters;
   s.workers = run.settings.workers.count;
   s.local_steps = coordinator_->local_steps();
@@ -460,8 +473,10 @@ run_summary server_state::summarise() const {
   s.updates.run_ended = coordinator_->count(fate::run_ended);
   s.updates.abandoned = coordinator_->count(fate::abandoned);
   for (const auto f : {fate::unknown_worker, fate::stale_incarnation, fate::not_assigned,
-                       fate::wrong_base, fate::wrong_size, fate::not_finite}) {
-    s.updates.rejected += coordinator_->count(f);
+                       fate::wrong_base, fate::wrong_size, fate::not_finite, fate::outlier}) {
+    const auto count = coordinator_->count(f);
+    s.updates.rejected += count;
+    if (count > 0) s.updates.rejected_as[std::string(to_string(f))] = count;
   }
   s.late.rounds = late_rounds_;
   if (late_rounds_ > 0) {

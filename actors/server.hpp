@@ -14,6 +14,7 @@
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 #include "coordination/coordinator.hpp"
+#include "coordination/divergence_watch.hpp"
 #include "coordination/event_queue.hpp"
 #include "monitoring/observer.hpp"
 #include "monitoring/staleness_histogram.hpp"
@@ -117,6 +118,7 @@ class server_state {
   std::shared_ptr<const inner_state>
       mean_inner_;  // of the last round, with inner.state = "average"
 
+  std::unique_ptr<divergence_watch> divergence_;
   std::optional<std::uint64_t> evaluating_;   // the newest version that was sent to be evaluated
   std::deque<evaluate_version> evaluations_;  // that are not back yet
   std::uint64_t records_pending_ = 0;         // sent to the recorder, not yet taken

@@ -69,6 +69,7 @@ snapshot server_state::capture() {
   }
 
   values["evaluating"] = evaluating_;
+  values["divergence"] = divergence_->state();
   values["staleness"] = staleness_.state();
   values["recent_loss"] = recent_loss_;
   values["recent_staleness"] = recent_staleness_;
@@ -141,6 +142,7 @@ void server_state::restore() {
   down_->restore(std::move(merging.known));
 
   values.at("evaluating").get_to(evaluating_);
+  divergence_->restore(values.at("divergence"));
   staleness_.restore(values.at("staleness"));
   values.at("recent_loss").get_to(recent_loss_);
   values.at("recent_staleness").get_to(recent_staleness_);

@@ -225,8 +225,9 @@ void settle(pointer self, const update_settled& settled) {
   }
   const auto round = find(state, settled.id);
   if (round != state.rounds.end()) state.rounds.erase(round);
-  // It was lossy coding that made it so, if that was not seen before.
-  if (settled.what == fate::not_finite) state.inner.reset();
+  // What made the update NaN, infinite or huge is in the state too, and may never leave it.
+  const bool poisoned = settled.what == fate::not_finite || settled.what == fate::outlier;
+  if (poisoned) state.inner.reset();
   if (!runs) return;
   // Abandoned, or cut off by the run's end: the state, which the lane may still be changing, is
   // never used again.

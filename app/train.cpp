@@ -1,6 +1,8 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -16,6 +18,7 @@
 #include "monitoring/console.hpp"
 #include "monitoring/summary.hpp"
 #include "recovery/resume.hpp"
+#include "storage/checkpoint_reader.hpp"
 #include "storage/run_directory.hpp"
 
 namespace rubato {
@@ -45,6 +48,21 @@ int show_finished(const std::string& directory, bool as_json) {
     std::fputs(text.str().c_str(), stdout);
   }
   return exit_done;
+}
+
+/// "; ...": which parameters of a run that diverged are still good.
+std::string last_good(const run_summary& summary) {
+  if (!summary.last_finite_version) return "; no version had one";
+  const auto version = *summary.last_finite_version;
+  const auto folder = checkpoint_folder(summary.directory);
+  std::string checkpoint = "no checkpoint is of that or an earlier one";
+  if (std::filesystem::is_directory(folder)) {
+    for (const auto number : list_checkpoints(posix_file_system(), folder)) {
+      if (number > version) break;
+      checkpoint = fmt::format("version {} is in {}", number, checkpoint_path(folder, number));
+    }
+  }
+  return fmt::format("; the last version with one was {} ({})", version, checkpoint);
 }
 
 }  // namespace
@@ -94,9 +112,10 @@ int train(const train_options& options) {
     return exit_interrupted;
   }
   if (summary.outcome == "diverged") {
-    std::fprintf(stderr,
-                 "rubato: the run diverged: its held-out loss is no longer a number; lower "
-                 "inner.lr or outer.lr, or set inner.clip\n");
+    fmt::print(stderr,
+               "rubato: the run diverged: its held-out loss is no longer a number{}; lower "
+               "inner.lr or outer.lr, or set inner.clip\n",
+               last_good(summary));
     return exit_run_failed;
   }
   return exit_done;

@@ -119,6 +119,7 @@ struct config {
     std::string handover = "maintain";  // maintain | zero: after a data-parallel stage
     std::int64_t group_size = 1;        // workers that average among themselves ...
     std::int64_t group_rounds = 1;      // ... between global steps, which end so many rounds
+    double norm_guard = 0.0;            // refuse updates so many spreads longer than usual; 0: off
   } outer;
 
   struct staleness_section {
@@ -157,10 +158,11 @@ struct config {
 
   struct evaluate_section {
     std::int64_t every_local_steps = 400;
-    std::int64_t batches = 16;    // of each shard
-    std::string half = "all";     // all | a | b
-    std::string on = "held-out";  // held-out | training: points of the mixture
-    bool baselines = true;        // print the n-gram models beside the loss
+    std::int64_t batches = 16;        // of each shard
+    std::string half = "all";         // all | a | b
+    std::string on = "held-out";      // held-out | training: points of the mixture
+    bool baselines = true;            // print the n-gram models beside the loss
+    std::int64_t diverged_after = 3;  // evaluations in a row without a number; 0: never
   } evaluate;
 
   struct record_section {

@@ -566,6 +566,13 @@ std::vector<key_spec> declare_keys() {
        .help =
            "Every so many rounds it is all workers' turn, with the outer optimizer, in place of "
            "the groups'; 1: always, so that there are no groups."},
+      {.name = "outer.norm_guard",
+       .member = at([](auto& c) -> auto& { return c.outer.norm_guard; }),
+       .range = from_to(0, 1e6),
+       .help = "Refuse an update whose norm, over the square root of its steps, is so many spreads "
+               "above that of the last 64 updates, and let its worker begin its next round with a "
+               "fresh optimizer state. The spread is a robust standard deviation of the norms' "
+               "logarithms, at least 0.1. 0: off; what is not finite is refused in any case."},
 
       // -- staleness ----------------------------------------------------------------------------
       {.name = "staleness.weight",
@@ -727,6 +734,13 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.evaluate.baselines; }),
        .used_when = of_text,
        .help = "Print the loss of n-gram models beside the model's, to compare with."},
+      {.name = "evaluate.diverged_after",
+       .member = at([](auto& c) -> auto& { return c.evaluate.diverged_after; }),
+       .unit = "evaluations",
+       .range = from_to(0, 1e6),
+       .help = "End the run as diverged when the loss was no number so many times in a row. If no "
+               "update has changed the parameters since, their loss counts again when another "
+               "evaluation is due. 0: never. 1 makes the virtual clock wait for every evaluation."},
 
       // -- record -------------------------------------------------------------------------------
       {.name = "record.pairwise_cosines",

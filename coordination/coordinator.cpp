@@ -41,6 +41,8 @@ std::string_view to_string(fate f) {
       return "abandoned";
     case fate::run_ended:
       return "run_ended";
+    case fate::outlier:
+      return "outlier";
   }
   return "?";
 }
@@ -91,10 +93,7 @@ action_list coordinator::worker_joined(run_time now, worker_id worker) {
   // With nobody at work there is no window or round to wait for; otherwise, in asynchronous runs,
   // a newcomer need not wait unless others already do.
   if (dues_.empty() || (!window_end_ && !sync())) window_end_ = now;
-  if (version_ == 0 && next_evaluation_ == 0) {
-    out.push_back(evaluate_action{0});
-    next_evaluation_ = config_.evaluate.every_local_steps;
-  }
+  if (version_ == 0 && next_evaluation_ == 0) evaluate(out);
   return out;
 }
 
@@ -127,7 +126,7 @@ action_list coordinator::worker_changed(run_time now, const worker_change& chang
 action_list coordinator::update_arrived(run_time now, const arrival& update) {
   action_list out;
   if (finished_) return out;
-  const auto reason = refusal(update);
+  auto reason = refusal(update);
   if (!awaits(update.id)) {
     // Not the answer to an open assignment: nothing changes but the count.
     settle(now, {.id = update.id, .base_version = update.base_version}, update, *reason, out);
@@ -138,6 +137,7 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
   if (const auto* base = base_of(state, update)) held.merged_before = base->merged_before;
   held.work = take_outstanding(state, update.id.sequence).work;
   if (!reason) held.work.base_version = update.base_version;
+  if (!reason && !has_usual_norm(held)) reason = fate::outlier;
   local_steps_ += held.work.steps;
   state.totals.rounds += 1;
   state.totals.local_steps += held.work.steps;
@@ -177,6 +177,7 @@ action_list coordinator::tick(run_time now) {
     synchronised_at_ = local_steps_;
   }
   if (check_budget(now, out)) return out;
+  evaluate_if_stalled(out);
   for (const auto worker : std::exchange(idle_, {})) {
     while (workers_.at(worker).outstanding.size() < rounds_in_flight()) assign(now, worker, out);
   }
@@ -250,6 +251,10 @@ nlohmann::json coordinator::state() const {
     round.push_back(
         {{"work", held.work}, {"update", held.update}, {"merged_before", held.merged_before}});
   }
+  auto norms = nlohmann::json::array();
+  for (const auto& [kind, guard] : norm_guards_) {
+    norms.push_back({{"kind", kind}, {"remembered", guard.remembered()}});
+  }
   return {{"shards", shards_.state()},
           {"quota", quota_.state()},
           {"groups", groups_.state()},
@@ -258,6 +263,7 @@ nlohmann::json coordinator::state() const {
           {"stage", stage_},
           {"switched", switched_},
           {"round", std::move(round)},
+          {"norms", std::move(norms)},
           {"window_end", window_end_},
           {"version", version_},
           {"merged", merged_},
@@ -266,6 +272,7 @@ nlohmann::json coordinator::state() const {
           {"local_steps", local_steps_},
           {"synchronised_at", synchronised_at_},
           {"next_evaluation", next_evaluation_},
+          {"stalled_at", stalled_at_},
           {"fates", fates_},
           {"finished", finished_}};
 }
@@ -298,6 +305,11 @@ void coordinator::restore(const nlohmann::json& state) {
     round_[update.id.worker] = {saved.at("work").get<assignment>(), update,
                                 saved.at("merged_before").get<std::uint64_t>()};
   }
+  for (const auto& saved : state.at("norms")) {
+    const auto kind = saved.at("kind").get<round_kind>();
+    norm_guards_.try_emplace(kind, config_.outer.norm_guard)
+        .first->second.restore(saved.at("remembered").get<std::deque<double>>());
+  }
   state.at("idle").get_to(idle_);
   state.at("stage").get_to(stage_);
   state.at("switched").get_to(switched_);
@@ -309,6 +321,7 @@ void coordinator::restore(const nlohmann::json& state) {
   state.at("local_steps").get_to(local_steps_);
   state.at("synchronised_at").get_to(synchronised_at_);
   state.at("next_evaluation").get_to(next_evaluation_);
+  state.at("stalled_at").get_to(stalled_at_);
   state.at("fates").get_to(fates_);
   state.at("finished").get_to(finished_);
   if (stage_ >= stages_.size()) throw std::invalid_argument("coordinator: no such stage");
@@ -349,6 +362,12 @@ std::optional<fate> coordinator::refusal(const arrival& update) const {
   if (update.elements != setting_.elements) return fate::wrong_size;
   if (!update.finite || !std::isfinite(update.norm)) return fate::not_finite;
   return std::nullopt;
+}
+
+/// Each kind of round has norms of its own: a gradient's has no learning rate in it.
+bool coordinator::has_usual_norm(const held_update& held) {
+  const auto guard = norm_guards_.try_emplace(held.work.kind, config_.outer.norm_guard).first;
+  return guard->second.admits(held.update.norm, held.work.steps);
 }
 
 void coordinator::settle(run_time now, const assignment& work, const arrival& update, fate what,
@@ -414,11 +433,21 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
     record.staleness = staleness;
     record.weight = weight.value_or(0.0);
   }
-  if (changes && local_steps_ >= next_evaluation_) {
-    const std::int64_t every = config_.evaluate.every_local_steps;
-    next_evaluation_ = (local_steps_ / every + 1) * every;
-    out.push_back(evaluate_action{version_});
-  }
+  if (changes && local_steps_ >= next_evaluation_) evaluate(out);
+}
+
+void coordinator::evaluate(action_list& out) {
+  const std::int64_t every = config_.evaluate.every_local_steps;
+  next_evaluation_ = (local_steps_ / every + 1) * every;
+  stalled_at_ = next_evaluation_;
+  out.push_back(evaluate_action{version_});
+}
+
+/// The same version once more: perhaps it is so bad that whatever comes of it is refused.
+void coordinator::evaluate_if_stalled(action_list& out) {
+  if (local_steps_ < stalled_at_ + config_.evaluate.every_local_steps) return;
+  stalled_at_ = local_steps_;
+  out.push_back(evaluate_action{version_});
 }
 
 coordinator::given_round coordinator::take_outstanding(worker_state& worker,

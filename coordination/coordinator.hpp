@@ -26,6 +26,7 @@
 #include "config/config.hpp"
 #include "config/stages.hpp"
 #include "coordination/grouping.hpp"
+#include "coordination/norm_guard.hpp"
 #include "coordination/quota.hpp"
 #include "coordination/schedule.hpp"
 #include "coordination/shards.hpp"
@@ -67,7 +68,9 @@ struct settle_action {
   update_record record;
 };
 
-/// Evaluate the current version.
+/// Evaluate the current version: the first one at or past each multiple of
+/// evaluate.every_local_steps, and the one that is there when so many steps more have brought none,
+/// again and again.
 struct evaluate_action {
   std::uint64_t version;
 };
@@ -116,7 +119,8 @@ class coordinator {
   action_list worker_changed(run_time now, const worker_change& change);
 
   /// An update has come in. Its fate is `applied` at once (async), at the end of the round (sync),
-  /// or one of the reasons to refuse it, checked in the order of `fate`.
+  /// or one of the reasons to refuse it, checked in the order of `fate`, but for `outlier`, which
+  /// comes before `too_stale`.
   action_list update_arrived(run_time now, const arrival& update);
 
   /// Time has come to window_end().
@@ -187,6 +191,7 @@ class coordinator {
                                                              std::uint64_t sequence);
   static const given_round* base_of(const worker_state& worker, const arrival& update);
   std::optional<fate> refusal(const arrival& update) const;
+  bool has_usual_norm(const held_update& held);
   void settle(run_time now, const assignment& work, const arrival& update, fate what,
               action_list& out);
   void apply(const std::vector<held_update>& updates, run_time now, action_list& out,
@@ -202,6 +207,8 @@ class coordinator {
   bool goes_without_version(const update_id& round) const;
   std::uint64_t bytes_down(const update_id& round) const;
   std::int64_t common_steps(worker_id worker) const;
+  void evaluate(action_list& out);
+  void evaluate_if_stalled(action_list& out);
   void update_stage();
   void enter_stage();
   bool check_budget(run_time now, action_list& out);
@@ -214,6 +221,7 @@ class coordinator {
   staleness_policy staleness_;
   tempo tempo_;
   grouping groups_;
+  std::map<round_kind, norm_guard> norm_guards_;
   std::map<worker_id, worker_state> workers_;
   std::set<worker_id> idle_;  // live, without work, wait for the window's end
   std::vector<stage> stages_;
@@ -230,6 +238,7 @@ class coordinator {
   std::int64_t local_steps_ = 0;
   std::int64_t synchronised_at_ = 0;  // local steps at the last global step, where there are groups
   std::int64_t next_evaluation_ = 0;
+  std::int64_t stalled_at_ = 0;  // local steps when a new version was due, or missed again
   std::map<fate, std::uint64_t> fates_;
   bool finished_ = false;
 };

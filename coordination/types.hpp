@@ -108,6 +108,7 @@ struct arrival {
 
 /// What became of an update. Exactly one for each round that was ever assigned, and one more,
 /// `duplicate` or `stale_incarnation`, for each update that arrives after its round was settled.
+/// Journals keep the numbers, so new ones go to the end.
 enum class fate : std::uint8_t {
   applied,            // merged into a version
   duplicate,          // settled before: acknowledged again, never applied
@@ -120,6 +121,7 @@ enum class fate : std::uint8_t {
   too_stale,          // staler than staleness.limit
   abandoned,          // the worker was lost before it handed in
   run_ended,          // still in flight when the run ended
+  outlier,            // far longer than usual, see outer.norm_guard
 };
 
 std::string_view to_string(fate f);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -125,6 +126,7 @@ struct run_summary {
     std::uint64_t duplicate = 0;
     std::uint64_t run_ended = 0;  // rounds in flight when the budget was used up
     std::uint64_t abandoned = 0;  // rounds of workers that left
+    std::map<std::string, std::uint64_t> rejected_as;  // those rejected, by fate
   } updates;
   /// Rounds that the lanes finished after they were due, with workers.throttle.
   struct {
@@ -141,6 +143,7 @@ struct run_summary {
   } bytes;
   std::optional<evaluation> final;
   std::optional<evaluation> best;
+  std::optional<std::uint64_t> last_finite_version;  // the newest whose evaluation gave a number
   std::string params_sha256;
   struct worker {
     double seconds_per_step = 0.0;  // as given if paced, else measured (0: it finished no round)

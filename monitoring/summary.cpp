@@ -132,6 +132,13 @@ std::string costs(const run_summary& s) {
                              s.updates.applied, s.updates.stale, s.updates.rejected,
                              s.updates.duplicate, s.updates.run_ended));
   row("", "(cut off: on their way when the run ended)");
+  if (!s.updates.rejected_as.empty()) {
+    std::vector<std::string> reasons;
+    for (const auto& [reason, count] : s.updates.rejected_as) {
+      reasons.push_back(fmt::format("{} {}", count, reason));
+    }
+    row("", fmt::format("(rejected: {})", fmt::join(reasons, ", ")));
+  }
   if (s.updates.abandoned > 0) {
     row("", fmt::format("{} more abandoned, because their workers left", s.updates.abandoned));
   }
@@ -215,6 +222,7 @@ std::string to_json(const run_summary& s) {
        {{"applied", s.updates.applied},
         {"stale", s.updates.stale},
         {"rejected", s.updates.rejected},
+        {"rejected_as", s.updates.rejected_as},
         {"duplicate", s.updates.duplicate},
         {"run_ended", s.updates.run_ended},
         {"abandoned", s.updates.abandoned}}},
@@ -227,6 +235,7 @@ std::string to_json(const run_summary& s) {
        {{"down", s.bytes.down}, {"up", s.bytes.up}, {"within_groups", s.bytes.within_groups}}},
       {"final", as_json(s.final)},
       {"best", as_json(s.best)},
+      {"last_finite_version", s.last_finite_version ? json(*s.last_finite_version) : json(nullptr)},
       {"data_notes", s.data_notes},
       {"baselines", std::move(baselines)},
       {"per_worker", std::move(workers)},

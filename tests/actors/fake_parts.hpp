@@ -23,6 +23,9 @@ constexpr std::int64_t dimension = 21;  // not a multiple of 16, so that there i
 /// In place of a shard: the batch has no finite point.
 constexpr std::int32_t poison = -2;
 
+/// In place of a shard: the batch's point is far away from all others.
+constexpr std::int32_t far_away = -3;
+
 /// The point that a batch stands for.
 inline std::vector<float> point(std::int32_t shard, std::int32_t position) {
   random_generator random(
@@ -31,6 +34,7 @@ inline std::vector<float> point(std::int32_t shard, std::int32_t position) {
   std::vector<float> p(dimension);
   for (auto& x : p) x = static_cast<float>(shard) + static_cast<float>(random.normal());
   if (shard == poison) p[7] = std::numeric_limits<float>::quiet_NaN();
+  if (shard == far_away) p[7] = 1e6F;
   return p;
 }
 
@@ -53,6 +57,7 @@ class points final : public dataset {
   batch training_batch(std::size_t shard, std::uint64_t position) const override {
     if (shard == failing_shard) throw std::runtime_error("the disk is on fire");
     if (shard == 0 && position == poisoned_position) return {1, 1, {poison, 0}};
+    if (shard == 0 && position == far_away_position) return {1, 1, {far_away, 0}};
     return {1, 1, {static_cast<std::int32_t>(shard), static_cast<std::int32_t>(position)}};
   }
   const std::vector<batch>& held_out(std::size_t shard) const override {
@@ -66,6 +71,7 @@ class points final : public dataset {
   bool failing_held_out = false;
   std::chrono::milliseconds held_out_delay{0};
   std::uint64_t poisoned_position = static_cast<std::uint64_t>(-1);  // of shard 0: NaN
+  std::uint64_t far_away_position = static_cast<std::uint64_t>(-1);  // of shard 0
 
  private:
   std::vector<std::vector<batch>> held_out_;
@@ -90,7 +96,11 @@ class quadratic final : public learner {
     if (disturb_) disturb_();
     return distance(b, true);
   }
-  evaluation_sums evaluate(const batch& b) override { return {distance(b, false), 1, 0}; }
+  /// Infinite far from the point, where a real model's would overflow.
+  evaluation_sums evaluate(const batch& b) override {
+    const double loss = distance(b, false);
+    return {loss < 1e30 ? loss : std::numeric_limits<double>::infinity(), 1, 0};
+  }
   void update_statistics(const batch& /*b*/, double /*share*/) override {}
 
  private:

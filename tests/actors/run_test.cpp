@@ -217,6 +217,83 @@ TEST_CASE_FIXTURE(fixture, "a worker whose gradient overflowed is refused once, 
   CHECK(refused == 1);
 }
 
+TEST_CASE_FIXTURE(fixture, "an update that is far too long is refused once, and harms nothing") {
+  c.inner.optimizer = "momentum";  // which would carry it over into the rounds to come
+  c.inner.clip = 0.0;
+  c.inner.warmup_steps = 0;
+  data->far_away_position = 55;
+  SUBCASE("with a limit") {
+    c.outer.norm_guard = 8.0;
+    const auto s = run();
+    CHECK(s.outcome == "finished");
+    CHECK(s.updates.rejected == 1);
+    CHECK(s.updates.rejected_as == std::map<std::string, std::uint64_t>{{"outlier", 1}});
+    CHECK(s.final->loss < 100.0);
+    const auto updates = lines("updates.jsonl");
+    const auto refused = std::find_if(updates.begin(), updates.end(),
+                                      [](const auto& u) { return u["fate"] == "outlier"; });
+    REQUIRE(refused != updates.end());
+    CHECK((*refused)["shard"] == 0);
+    CHECK((*refused)["norm"] > 1000.0);
+    CHECK((*refused)["weight"] == 0.0);
+    const auto next = std::find_if(refused + 1, updates.end(), [&](const auto& u) {
+      return u["worker"] == (*refused)["worker"];
+    });
+    REQUIRE(next != updates.end());
+    CHECK((*next)["fate"] == "applied");
+    CHECK((*next)["base"] >= (*refused)["version"]);
+    CHECK((*next)["norm"] < 100.0);
+  }
+  SUBCASE("without one") {
+    const auto s = run();
+    CHECK(s.updates.rejected == 0);
+    CHECK(s.final->loss > 1e6);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a run that diverged ends early, at the same step on any threads") {
+  c.inner.optimizer = "sgd";
+  c.inner.lr = 50.0;  // from the minimum 49 times as far with each step, until updates overflow
+  c.inner.final_lr = 50.0;
+  c.inner.clip = 0.0;
+  c.inner.warmup_steps = 0;
+  c.run.local_steps = 100'000;
+  c.run.threads = 1;
+  const auto reference = run();
+  CHECK(reference.outcome == "diverged");
+  CHECK(reference.last_finite_version == 0);
+  CHECK(reference.local_steps >= 300);
+  CHECK(reference.local_steps < 600);
+  CHECK(reference.updates.rejected_as.at("not_finite") > 10);
+  CHECK(std::isinf(reference.final->loss));
+  CHECK(fs::exists(fs::path(c.run.directory) / "checkpoints/000000000000.checkpoint"));
+  const auto updates = lines("updates.jsonl");
+  c.run.threads = 4;
+  const auto again = run([] { std::this_thread::sleep_for(50us); });
+  CHECK(again.local_steps == reference.local_steps);
+  CHECK(again.params_sha256 == reference.params_sha256);
+  CHECK(lines("updates.jsonl") == updates);
+
+  c.run.local_steps = 1000;
+  c.evaluate.diverged_after = 0;
+  const auto whole = run();
+  CHECK(whole.outcome == "diverged");
+  CHECK(whole.local_steps >= 1000);
+}
+
+TEST_CASE_FIXTURE(fixture, "on the wall clock a run that diverged ends early, too") {
+  c.clock.mode = "wall";
+  c.inner.optimizer = "sgd";
+  c.inner.lr = 50.0;
+  c.inner.final_lr = 50.0;
+  c.inner.clip = 0.0;
+  c.inner.warmup_steps = 0;
+  c.run.local_steps = 1'000'000'000;
+  const auto s = run();
+  CHECK(s.outcome == "diverged");
+  CHECK(s.updates.run_ended > 0);
+}
+
 TEST_CASE_FIXTURE(fixture, "rounds that never came in have no loss") {
   run();
   for (const auto& u : lines("updates.jsonl")) {

@@ -271,6 +271,84 @@ TEST_CASE("an update that cannot be right is refused, and its worker starts agai
   CHECK(p.latest[0].id == update_id{0, 1, 1});
 }
 
+TEST_CASE("an update that is far longer than usual is refused, and its worker starts again") {
+  auto c = base_config();
+  c.outer.norm_guard = 5.0;
+  play p(c);
+  p.run(60s);
+  REQUIRE(p.applied.size() > norm_guard::needed);
+  const auto version = p.core.version();
+  const auto steps = p.core.local_steps();
+  const auto work = p.latest[0];
+  auto huge = p.answer(work);
+  huge.norm = 1e4;
+  p.note(p.core.update_arrived(work.due(), huge));
+  CHECK(p.settled.back().what == fate::outlier);
+  CHECK(p.settled.back().weight == 0.0);
+  CHECK(p.core.count(fate::outlier) == 1);
+  CHECK(p.core.version() == version);
+  CHECK(p.core.local_steps() == steps + 10);
+  p.tick(work.due());
+  CHECK(p.latest[0].id == update_id{0, 1, work.id.sequence + 1});
+  CHECK(p.latest[0].base_version == version);
+  p.note(p.core.update_arrived(work.due(), huge));
+  CHECK(p.settled.back().what == fate::duplicate);
+}
+
+TEST_CASE("without a limit, and at first, updates of any length are applied") {
+  auto c = base_config();
+  SUBCASE("no limit") {}
+  SUBCASE("a limit, but nothing to compare with") {
+    c.outer.norm_guard = 5.0;
+  }
+  play p(c);
+  if (c.outer.norm_guard == 0.0) p.run(60s);
+  auto huge = p.answer(p.latest[0]);
+  huge.norm = 1e30;
+  p.note(p.core.update_arrived(p.latest[0].due(), huge));
+  CHECK(p.settled.back().what == fate::applied);
+}
+
+TEST_CASE("gradients are no measure for pseudo-gradients") {
+  auto c = base_config();
+  c.outer.mode = "sync";
+  c.outer.optimizer = "nesterov";
+  c.outer.norm_guard = 5.0;
+  c.quota.stages = {"0 10", "800 data-parallel"};
+  play p(c);
+  while (p.latest[0].kind == round_kind::local) {
+    const auto now = p.latest[3].due();  // the slowest
+    for (worker_id w = 0; w < 4; ++w) p.arrive(now, w);
+    p.tick(now);
+  }
+  auto gradient = p.answer(p.latest[0]);
+  gradient.norm = 1e3;
+  p.note(p.core.update_arrived(p.latest[0].due(), gradient));
+  CHECK(p.core.count(fate::outlier) == 0);
+}
+
+TEST_CASE("a version of which nothing comes is evaluated all the same, and again") {
+  auto c = base_config();
+  c.evaluate.every_local_steps = 100;
+  play p(c);
+  p.run(20s);
+  const auto version = p.core.version();
+  REQUIRE(version > 0);
+  REQUIRE(p.core.local_steps() < 100);
+  while (p.core.local_steps() < 500) {
+    auto bad = p.answer(p.latest[0]);
+    bad.finite = false;
+    const auto now = p.latest[0].due();
+    p.note(p.core.update_arrived(now, bad));
+    p.tick(now);
+  }
+  using evaluations = std::vector<std::pair<std::uint64_t, std::int64_t>>;
+  CHECK(p.evaluated ==
+        evaluations{{0, 0}, {version, 200}, {version, 300}, {version, 400}, {version, 500}});
+  p.arrive(p.latest[0].due(), 0);  // the next good one was due long ago
+  CHECK(p.evaluated.back() == evaluations::value_type{version + 1, 510});
+}
+
 TEST_CASE("strangers and unassigned rounds change nothing") {
   play p(base_config());
   auto update = p.answer(p.latest[0]);

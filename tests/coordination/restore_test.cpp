@@ -98,7 +98,7 @@ struct deciders {
       update.base_version = work.base_version;
       update.elements = 10;
       update.finite = random.below(10) != 0;
-      update.norm = 1.0;
+      update.norm = random.below(8) == 0 ? 100.0 : 1.0;
       update.compute_time = work.timing.compute + run_time(random.below(1000));
       return note(core.update_arrived(event->time, update));
     }
@@ -123,6 +123,7 @@ std::vector<config> kinds_of_runs() {
   c.workers.events = {"20 3 leave 40", "31 1 slow-down 3 90", "50 0 pause 2.5", "200 2 pace 0.1"};
   c.window.grace_seconds = 0.5;
   std::vector<config> result{c};
+  c.outer.norm_guard = 5.0;
 
   auto& measured = result.emplace_back(c);
   measured.quota.speeds = "measured";
@@ -218,6 +219,7 @@ TEST_CASE("a state that is not one of this config is refused") {
   CHECK(refused("stage", 1));
   CHECK(refused("shards", {{"position", {1}}, {"visits", {1}}, {"learned", {1}}}));
   CHECK(refused("groups", {{0, 0, 0, 0}}));
+  CHECK(refused("norms", {{{"kind", 0}, {"remembered", "all"}}}));
   CHECK_FALSE(refused("version", 3));
   event_queue clock;
   CHECK_THROWS_AS(clock.restore({{"now", 5}, {"changes_taken", 1}}), std::invalid_argument);

@@ -48,11 +48,12 @@ run_summary some_summary() {
   s.utilisation = 0.974;
   s.data_wait = 0.031;
   s.staleness = {2.93, 3, 5, 6};
-  s.updates = {164, 1, 2, 4, 3, 5};
+  s.updates = {164, 1, 2, 4, 3, 5, {{"not_finite", 1}, {"outlier", 1}}};
   s.bytes = {541'000'000, 540'000'000, 0};
   s.final = some_evaluation();
   s.best = some_evaluation();
   s.best->local_steps = 3600;
+  s.last_finite_version = 164;
   s.params_sha256 = "0123456789abcdef0123456789abcdef";
   s.per_worker = {{0.25, 40, 2000, 0.99}, {0.5, 41, 1012, 0.98}};
   s.baselines = {{"unigram", 4.92}};
@@ -117,6 +118,7 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["updates"] == nlohmann::json({{"applied", 164},
                                            {"stale", 1},
                                            {"rejected", 2},
+                                           {"rejected_as", {{"not_finite", 1}, {"outlier", 1}}},
                                            {"duplicate", 4},
                                            {"run_ended", 3},
                                            {"abandoned", 5}}));
@@ -133,6 +135,7 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["final"]["quotas"] == nlohmann::json({50, 0, 25, 1}));
   CHECK(json["final"]["workers_live"] == 3);
   CHECK(json["best"]["local_steps"] == 3600);
+  CHECK(json["last_finite_version"] == 164);
   CHECK(json["params_sha256"] == "0123456789abcdef0123456789abcdef");
   CHECK(json["per_worker"].size() == 2);
   CHECK(json["per_worker"][1]["seconds_per_step"] == 0.5);
@@ -148,12 +151,14 @@ TEST_CASE("numbers that do not exist are null") {
   s.final->perplexity = std::numeric_limits<double>::infinity();
   s.final->shard_loss = {1.0, -std::numeric_limits<double>::infinity()};
   s.best.reset();
+  s.last_finite_version.reset();
   s.tokens_per_second = std::numeric_limits<double>::infinity();
   const auto json = nlohmann::json::parse(to_json(s));
   CHECK(json["final"]["loss"].is_null());
   CHECK(json["final"]["perplexity"].is_null());
   CHECK(json["final"]["shard_loss"][1].is_null());
   CHECK(json["best"].is_null());
+  CHECK(json["last_finite_version"].is_null());
   CHECK(json["tokens_per_second"].is_null());
 }
 
@@ -276,10 +281,12 @@ TEST_CASE("the closing summary tells of what went wrong only if it did") {
                  "  evaluations    3 skipped: each fell due while another was still running\n"));
   CHECK(contains(text, "25.0% of the real time of rounds was waiting for the data"));
   CHECK(contains(text, "\n                 5 more abandoned, because their workers left\n"));
+  CHECK(contains(text, "\n                 (rejected: 1 not_finite, 1 outlier)\n"));
   run_summary fine = some_summary();
   fine.updates.abandoned = 0;
+  fine.updates.rejected_as.clear();
   text = to_text(fine);
-  for (const std::string part : {"late ", "skipped", "abandoned", "waiting"}) {
+  for (const std::string part : {"late ", "skipped", "abandoned", "waiting", "(rejected"}) {
     CAPTURE(part);
     CHECK_FALSE(contains(text, part));
   }
@@ -293,7 +300,13 @@ TEST_CASE("the closing summary fits into 80 columns") {
   check_width(to_text(some_summary()));
   check_width(to_text(late_summary()));
   run_summary huge = late_summary();
-  huge.updates = {123'456'789, 1'234'567, 1'234'567, 1'234'567, 1'234'567, 1'234'567};
+  huge.updates = {123'456'789,
+                  1'234'567,
+                  1'234'567,
+                  1'234'567,
+                  1'234'567,
+                  1'234'567,
+                  {{"not_finite", 1'000'000}, {"outlier", 234'566}, {"stale_incarnation", 1}}};
   huge.late.rounds = 123'456'789;
   check_width(to_text(huge));
 }

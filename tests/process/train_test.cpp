@@ -145,6 +145,8 @@ TEST_CASE_FIXTURE(fixture, "a run that diverged says so, ends with code 1 and ke
   CHECK(result.err.find("rubato: the run diverged") == 0);
   CHECK(result.out.find("Diverged after") != std::string::npos);
   CHECK(summary("diverged")["final"]["loss"].is_null());
+  CHECK(result.err.find("the last version with one was 0 (version 0 is in "
+                        "diverged/checkpoints/000000000000.checkpoint)") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(fixture, "a run goes on when nobody reads what it prints") {
