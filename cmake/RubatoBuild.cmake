@@ -23,8 +23,19 @@ target_include_directories(rubato_build INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(rubato_build INTERFACE -Wall -Wextra -ffp-contract=off)
 if(RUBATO_SANITIZE)
   # GCC's -Wmaybe-uninitialized is known to be wrong about instrumented code.
-  target_compile_options(rubato_build INTERFACE -Wno-maybe-uninitialized
+  target_compile_options(rubato_build INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(rubato_build INTERFACE -fsanitize=address,undefined)
+endif()
+if(RUBATO_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "RUBATO_FUZZ needs clang: cmake --preset fuzz, after "
+      "scripts/install-dependencies --fuzz")
+  endif()
+  target_compile_options(rubato_build INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer)
   target_link_options(rubato_build INTERFACE -fsanitize=address,undefined)
 endif()
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 
 #include "config/error.hpp"
@@ -28,6 +29,20 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
+/// The parser's words quote the text as it is, and a line break in it would break theirs.
+std::string on_one_line(std::string_view words) {
+  std::string line;
+  for (const char c : words) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      line += fmt::format("\\u{:04x}", byte);
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 }  // namespace
 
 toml::table read_toml(const std::string& path) {
@@ -35,8 +50,8 @@ toml::table read_toml(const std::string& path) {
     return toml::parse(read_text(path));
   } catch (const toml::parse_error& error) {
     const auto begin = error.source().begin;
-    throw usage_error(
-        fmt::format("{}:{}:{}: {}", path, begin.line, begin.column, error.description()));
+    throw usage_error(fmt::format("{}:{}:{}: {}", path, begin.line, begin.column,
+                                  on_one_line(error.description())));
   }
 }
 

@@ -332,6 +332,7 @@ TEST_CASE("a file that is not TOML is an error with line and column") {
   CHECK(at("[run]\nseed = 1\nseed = 2\n") == "x.toml:3:8:");
   CHECK(at("[run]\n\n  name = 'a\nb'\n") == "x.toml:3:12:");
   CHECK(at("[run\n") == "x.toml:1:5:");
+  CHECK(at("[run]\nseed = na\n") == "x.toml:2:10:");  // in the parser's words, too
   CHECK(at("[run]\nname = \"\xff\"\n") == "x.toml:2:8:");
   CHECK(at("[run]\nseed = 9223372036854775808\n") == "x.toml:2:27:");
 }
