@@ -5,10 +5,18 @@
 //                                              └── data loader
 //
 // A parent is linked to its children: whichever dies with an error takes the others along, and
-// the run ends with its reason. The server watches the node, which may one day be remote.
+// the run ends with its reason. The server watches who takes part.
+//
+// Where nodes are on other machines, couriers stand between, one at either end of each link:
+//
+//   server ── gate ── node courier  ~ ~ ~  server courier ── node ── ...
+//
+// A node courier does for the server what a node does, a server courier for the node what the
+// server does; neither of those knows the difference.
 #pragma once
 
 #include "messages/local.hpp"
+#include "messages/wire.hpp"
 
 namespace rubato {
 
@@ -52,6 +60,20 @@ using worker_actor = actor_interface<
     takes<capture_written>,     // the same: go on
     takes<restore_worker>>;     // the same: go on from a checkpoint
 
+/// What the server sees of a node.
+using participant_actor = actor_interface<
+    takes<assign_round>,        // a round for one of its workers
+    takes<update_settled>,      // what became of one
+    takes<capture_worker>,      // say where a worker is, answer worker_captured
+    takes<capture_written>,     // that is written
+    takes<restore_worker>>;     // a worker goes on from a checkpoint
+
+/// What a node and its workers see of the server.
+using host_actor = actor_interface<
+    takes<join_run>,            // from a node
+    takes<submit_update>,       // from a worker
+    takes<worker_captured>>;    // from a worker
+
 /// One per process: its workers, its lanes and the queue of rounds between them.
 using node_actor = actor_interface<
     takes<assign_round>,        // to the worker it names
@@ -67,6 +89,7 @@ using node_actor = actor_interface<
 /// Owns the coordinator and the current version. Detached: a merge takes long.
 using server_actor = actor_interface<
     takes<join_run>,            // from a node
+    takes<leave_run>,           // from a courier, whose node leaves or is lost
     takes<submit_update>,       // from a worker
     takes<version_evaluated>,   // from the evaluator
     takes<records_taken>,       // from the recorder, which must not fall far behind
@@ -75,7 +98,62 @@ using server_actor = actor_interface<
     takes<checkpoint_written>,  // from the recorder
     takes<recording_finished>,  // from the recorder
     takes<clock_ticked>,        // from itself
+    takes<remark>,              // from the gate and couriers, for whoever watches the run
     takes<stop_run>>;           // from outside
+
+// -- across machines ----------------------------------------------------------------------------
+
+/// At the server: takes nodes in, and gives each a courier. The one actor that others can reach
+/// without having been told of it.
+using gate_actor = actor_interface<
+    takes<hello>,               // from a node: answer refused, or have a courier answer welcome
+    takes<close_gate>>;         // from outside: tell all nodes, and end when they know
+
+/// At the server, in place of a node. Detached: it checks and decodes what comes.
+using node_courier_actor = actor_interface<
+    takes<assign_round>,        // from the server, as a node; and so on
+    takes<update_settled>,
+    takes<capture_worker>,
+    takes<capture_written>,
+    takes<restore_worker>,
+    takes<no_more_rounds>,      // the answer to leave_run
+    takes<close_gate>,          // from the gate: say so to the node, and end
+    takes<courier_tick>,        // from itself
+    takes<node_ready>,          // over the link, as are all below
+    takes<update_announced>,
+    takes<heartbeat>,
+    takes<goodbye>,
+    takes<transfer_offer>,
+    takes<transfer_chunk>,
+    takes<transfer_cancel>,
+    takes<transfer_credit>,
+    takes<transfer_verdict>>;
+
+/// At a node, in place of the server. Detached, as above. It finds the server, and finds it again;
+/// it starts the node and ends it.
+using server_courier_actor = actor_interface<
+    takes<join_run>,            // from the node, as the server; and so on
+    takes<submit_update>,
+    takes<worker_captured>,
+    takes<run_prepared>,        // from the preparer
+    takes<try_again>,           // from itself
+    takes<courier_tick>,        // from itself
+    takes<stop_run>,            // from outside: leave politely
+    takes<refused>,             // over the link, as are all below
+    takes<welcome>,
+    takes<round_assigned>,
+    takes<round_settled>,
+    takes<heartbeat>,
+    takes<goodbye>,
+    takes<transfer_offer>,
+    takes<transfer_chunk>,
+    takes<transfer_cancel>,
+    takes<transfer_credit>,
+    takes<transfer_verdict>>;
+
+/// At a node: loads data and builds the model for a run, then ends. Detached: that takes long.
+using preparer_actor = actor_interface<
+    takes<prepare_run>>;        // answer run_prepared
 
 // clang-format on
 

@@ -24,6 +24,7 @@ void begin(pointer self, const run_round& job) {
   state.round->begin(job.work, job.base, job.inner, job.ahead);
   state.reply = job.reply;
   state.current = job.work.id;
+  state.running.emplace(state.run->activity);
   state.inner = job.inner;
   state.begun = state.run->clock.now();
   state.waiting = state.begun;
@@ -71,6 +72,7 @@ void hand_back(pointer self) {
   if (state.run->settings.inner.state == "average") content->inner = state.inner;
   state.inner.reset();
   state.current.reset();
+  state.running.reset();
   send(self, state.node,
        round_finished{state.index, std::move(content), std::move(result.went), result.replied});
 }
@@ -90,6 +92,7 @@ void step(pointer self, const update_id& round) {
     send(self, state.loader, batches_taken{round, std::exchange(state.taken, 0)});
   }
   state.round->step(*next);
+  state.run->activity->steps += 1;
   take_over_if_due(state);
   if (!state.round->done()) {
     send(self, lane_actor(self), take_step{round});
@@ -110,6 +113,7 @@ void drop(pointer self, const update_settled& settled) {
   if (settled.id != state.current) return;
   send(self, state.loader, settled);
   state.current.reset();
+  state.running.reset();
   state.inner.reset();
   state.reply.reset();
   state.batches.clear();

@@ -5,12 +5,27 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 #include "model/local_round.hpp"
 
 namespace rubato {
+
+/// A round is being computed for as long as this is there.
+class running_round {
+ public:
+  explicit running_round(std::shared_ptr<lane_activity> activity) : activity_(std::move(activity)) {
+    activity_->running += 1;
+  }
+  ~running_round() { activity_->running -= 1; }
+  running_round(const running_round&) = delete;
+  running_round& operator=(const running_round&) = delete;
+
+ private:
+  std::shared_ptr<lane_activity> activity_;
+};
 
 struct lane_state {
   lane_state() = default;  // no aggregate, see messages/caf.hpp
@@ -22,6 +37,7 @@ struct lane_state {
   data_loader_actor loader;
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
   std::optional<update_id> current;    // the round that is being computed
+  std::optional<running_round> running;
   inner_state_ptr inner;               // of the worker whose round it is
   std::optional<version_reply> reply;  // that the round is to take over
   run_time begun{0};                   // when it was begun, in real time

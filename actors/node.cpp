@@ -45,8 +45,8 @@ void free_lane(pointer self, std::uint32_t lane) {
   fill_lanes(self);
 }
 
-void start(pointer self, const run_context_ptr& run, const server_actor& server,
-           std::int64_t lanes) {
+void start(pointer self, const run_context_ptr& run, const host_actor& host,
+           const std::vector<worker_id>& workers, std::int64_t lanes) {
   auto& state = state_of(self);
   state.loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
   for (std::int64_t i = 0; i < lanes; ++i) {
@@ -55,13 +55,10 @@ void start(pointer self, const run_context_ptr& run, const server_actor& server,
         self->spawn<caf::detached + caf::linked>(lane, run, index, node_actor(self), state.loader));
     state.free_lanes.push_back(index);
   }
-  join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};
-  for (std::int64_t i = 0; i < run->settings.workers.count; ++i) {
-    const auto id = static_cast<worker_id>(i);
-    state.workers[id].actor = self->spawn<caf::linked>(worker, run, id, server, node_actor(self));
-    join.workers.push_back(id);
+  for (const auto id : workers) {
+    state.workers[id].actor = self->spawn<caf::linked>(worker, run, id, host, node_actor(self));
   }
-  send(self, server, std::move(join));
+  send(self, host, join_run{caf::actor_cast<caf::strong_actor_ptr>(self), workers});
 }
 
 /// Tells the worker; a round that will not be handed in need not be computed to its end.
@@ -116,9 +113,9 @@ void release(pointer self, const capture_written& written) {
 
 }  // namespace
 
-node_actor::behavior_type node(pointer self, run_context_ptr run, server_actor server,
-                               std::int64_t lanes) {
-  guarded(self, "node", [&] { start(self, run, server, lanes); });
+node_actor::behavior_type node(pointer self, run_context_ptr run, host_actor host,
+                               const std::vector<worker_id>& workers, std::int64_t lanes) {
+  guarded(self, "node", [&] { start(self, run, host, workers, lanes); });
   return {
       [self](const assign_round& round) {
         guarded(self, "node", [&] { send(self, member_of(self, round.work.id).actor, round); });

@@ -33,8 +33,9 @@ struct node_state {
   std::map<place_in_queue, run_round> ready;
 };
 
-/// Joins `server` with the workers 0 .. workers.count - 1, on `lanes` threads.
+/// Joins `host` with these workers, on `lanes` threads.
 node_actor::behavior_type node(actor_pointer<node_actor, node_state> self, run_context_ptr run,
-                               server_actor server, std::int64_t lanes);
+                               host_actor host, const std::vector<worker_id>& workers,
+                               std::int64_t lanes);
 
 }  // namespace rubato

@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <numeric>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
+#include <vector>
 
 #include "actors/context.hpp"
 #include "actors/data_loader.hpp"
+#include "actors/gate.hpp"
 #include "actors/node.hpp"
-#include "actors/parameter_file.hpp"
+#include "actors/run_setup.hpp"
 #include "actors/server.hpp"
 #include "config/error.hpp"
 #include "config/load.hpp"
@@ -25,66 +25,17 @@
 #include "recovery/branch.hpp"
 #include "recovery/resume.hpp"
 #include "storage/run_lock.hpp"
-#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 namespace {
 
 using namespace std::chrono_literals;
 
-// The thread budget: lanes for the workers' steps; for actors that only pass messages on, CAF's
-// scheduler; and one thread for each actor that is detached because it computes or waits.
-constexpr std::size_t scheduler_threads = 2;
-constexpr std::int64_t detached_actors = 4;  // server, evaluator, recorder, data loader
+// Server, evaluator, recorder, data loader: threads besides those of the thread budget.
+constexpr std::int64_t detached_actors = 4;
 
-std::int64_t lane_count(const config& c) {
-  const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
-  const auto wanted = c.run.threads > 0
-                          ? c.run.threads
-                          : std::max<std::int64_t>(1, cores / c.workers.threads_per_lane);
-  // One lane for each worker is all that can be used.
-  return std::min(wanted, c.workers.count);
-}
-
-void check_halves(const config& c, const dataset& data) {
-  if (c.evaluate.half == "all") return;
-  for (std::size_t i = 0; i < data.shards(); ++i) {
-    if (data.held_out(i).size() >= 2) continue;
-    throw usage_error(fmt::format(
-        "evaluate.half = \"{}\": the held-out data of shard \"{}\" is one batch and has "
-        "no halves; hold out more (data.held_out) or use smaller batches",
-        c.evaluate.half, data.info(i).name));
-  }
-}
-
-std::shared_ptr<run_context> make_context(const config& c, run_parts& parts, bool resumed) {
-  auto run = std::make_shared<run_context>();
-  run->settings = c;
-  run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
-  check_halves(c, *run->data);
-  run->shard_weights = shard_weights(c, *run->data);
-  run->make_learner =
-      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
-  const auto model = run->make_learner();
-  run->layout = model->layout();
-  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
-  run->encodings = std::make_shared<buffer_pool>(encoded_floats(run->codec_up(), run->layout));
-  if (resumed) return run;
-  auto initial = std::make_shared<parameter_buffer>(run->layout.size());
-  if (!parts.initialize && !c.run.init.empty()) {
-    load_parameters(c.run.init, run->layout, *initial);
-  } else {
-    if (parts.initialize) {
-      parts.initialize(*model);
-    } else {
-      initialize_parameters(c, *model);
-    }
-    const auto values = model->parameters();
-    std::copy(values.begin(), values.end(), initial->data());
-  }
-  run->initial = std::move(initial);
-  return run;
-}
+// For all nodes to know that the run is over.
+constexpr auto closing_time = 5s;
 
 /// What is learned from, in one word.
 std::string unit_of(const data_shape& shape) {
@@ -130,25 +81,32 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   return plan;
 }
 
-/// The first reason why the server or the node is gone, told from whatever thread.
-class ending {
- public:
-  void set(const caf::error& reason) {
-    const std::lock_guard lock(mutex_);
-    if (!reason_) reason_ = reason;
-    changed_.notify_all();
-  }
-  bool wait_for(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, time, [this] { return reason_.has_value(); });
-  }
-  caf::error reason() const { return *reason_; }
+/// The node of this process, with all workers.
+caf::strong_actor_ptr start_node(caf::actor_system& system, const run_context_ptr& run,
+                                 const server_actor& server, std::int64_t lanes) {
+  std::vector<worker_id> all(static_cast<std::size_t>(run->settings.workers.count));
+  std::iota(all.begin(), all.end(), worker_id{0});
+  return caf::actor_cast<caf::strong_actor_ptr>(
+      system.spawn(node, run, host_actor(server), all, lanes));
+}
 
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<caf::error> reason_;
-};
+/// The gate for nodes of other processes, which can reach it from now on.
+caf::strong_actor_ptr open_gate(caf::actor_system& system, const run_context_ptr& run,
+                                const server_actor& server, const run_identity& identity,
+                                const serving& how) {
+  const run_offer offer{to_string(identity), run_settings(run->settings), manifest_of(*run), {}};
+  const auto opened = system.spawn(gate, gate_setup{run, server, how.version, offer});
+  const auto port = publish(system, opened, how.listen.host, how.listen.port,
+                            identity_of(run->settings.network).given());
+  if (!port) {
+    ask_to_exit(opened);
+    throw run_error(fmt::format("network.listen = \"{}\": cannot listen there: {}",
+                                to_string(how.listen), explain(port.error())));
+  }
+  send_from_outside(server, remark{fmt::format("nodes join with: rubato work --server {}",
+                                               to_string({how.listen.host, *port}))});
+  return caf::actor_cast<caf::strong_actor_ptr>(opened);
+}
 
 }  // namespace
 
@@ -167,10 +125,10 @@ run_summary run_training(const config& c, run_parts parts) {
   if (goes_on || !c.run.branch.empty()) {
     restored = restore_run(posix_file_system(), directory->path());
   }
-  const auto run = make_context(c, parts, restored != nullptr);
+  const auto run = make_context(c, parts, restored == nullptr);
   directory->write("config.toml", to_toml(c));
 
-  const std::int64_t lanes = lane_count(c);
+  const std::int64_t lanes = parts.serve ? 0 : lane_count(c);
   server_setup setup;
   setup.run = run;
   setup.observer = parts.observer;
@@ -179,20 +137,36 @@ run_summary run_training(const config& c, run_parts parts) {
   setup.restored = restored;
   setup.result = std::make_shared<run_result>();
   setup.plan = make_plan(*run, directory->path(), lanes);
+  setup.plan.open = setup.open = parts.serve.has_value();
+  const auto identity = setup.identity;
   const auto result = setup.result;
 
   initialize_messages();
   caf::actor_system_config system_config;
   configure(system_config, scheduler_threads);
+  if (parts.serve) {
+    configure_network<caf::id_block::rubato_wire>(system_config, identity_of(c.network));
+  }
   caf::actor_system system(system_config);
   run->clock =
       wall_clock(restored ? restored->run.values.at("clock").get<run_time>() : run_time{0});
   const auto end = std::make_shared<ending>();
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
-  const auto main_node = system.spawn(node, run_context_ptr(run), main_server, lanes);
+  caf::strong_actor_ptr members;
+  try {
+    members = parts.serve ? open_gate(system, run, main_server, identity, *parts.serve)
+                          : start_node(system, run, main_server, lanes);
+  } catch (...) {
+    ask_to_exit(main_server);
+    throw;
+  }
   // The server watches its nodes, but not before they have joined.
-  when_gone(main_node, [end](const caf::error& reason) { end->set(failure_of("node", reason)); });
+  const auto members_gone = std::make_shared<ending>();
+  when_gone(members, [end, members_gone](const caf::error& reason) {
+    members_gone->set(reason);
+    end->set(failure_of("node", reason));
+  });
 
   bool asked = false;
   while (!end->wait_for(100ms)) {
@@ -202,7 +176,12 @@ run_summary run_training(const config& c, run_parts parts) {
     }
   }
   ask_to_exit(main_server);
-  ask_to_exit(main_node);
+  if (parts.serve) {
+    const bool over = result->summary && result->summary->outcome != "interrupted";
+    send_from_outside(caf::actor_cast<gate_actor>(members), close_gate{!over});
+    members_gone->wait_for(closing_time);
+  }
+  ask_to_exit(members);
   system.await_all_actors_done();
   if (end->reason() != caf::exit_reason::user_shutdown) {
     throw run_error(explain(failure_of("server", end->reason())));

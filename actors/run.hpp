@@ -1,17 +1,27 @@
-// Runs a whole training in this process: loads data, builds the model, starts the actors, waits
-// for the end. The one entry point that the command line and the tests use.
+// Runs a whole training: loads data, builds the model, starts the actors, waits for the end; with
+// its workers in this process or elsewhere. The one entry point that the command line and the tests
+// use.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "config/config.hpp"
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
 #include "monitoring/observer.hpp"
+#include "network/address.hpp"
 
 namespace rubato {
+
+/// A run of which the workers are on other machines.
+struct serving {
+  network_address listen;
+  std::string version;  // of the program
+};
 
 /// What a run is made of besides its config. Empty members are filled in from the config.
 struct run_parts {
@@ -22,6 +32,8 @@ struct run_parts {
   std::shared_ptr<run_observer> observer;
   /// Set it to end the run cleanly (SIGINT); checked ten times a second.
   std::atomic<bool>* stop = nullptr;
+  /// If given, nobody computes here; nodes join and leave, and without any the run waits.
+  std::optional<serving> serve;
 };
 
 /// Blocks until the run has ended. With run.resume = "auto" it goes on with one that run.directory

@@ -78,31 +78,77 @@ void server_state::start(pointer self, server_setup setup) {
                                                        std::move(record));
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
   for (const auto& version : evaluations_) send(self, evaluator_, version);
+  if (!setup_.open) return;
+  if (setup_.observer) setup_.observer->started(setup_.plan);
+  if (setup_.restored) begin_without_workers();
+}
+
+/// Who takes part now is not who did when the checkpoint was written: what those were at is lost.
+void server_state::begin_without_workers() {
+  peopled_ = true;
+  setup_.restored->workers.clear();
+  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) {
+    carry_out(coordinator_->worker_lost(now(), i));
+  }
 }
 
 // -- messages -----------------------------------------------------------------------------------
 
 void server_state::joined(const join_run& join) {
   if (finished_) return;  // stopped before it began
-  const auto node = caf::actor_cast<node_actor>(join.node);
-  watched_.watch(self_, node,
-                 [this](const caf::error& reason) { self_->quit(failure_of("node", reason)); });
+  const auto node = caf::actor_cast<participant_actor>(join.node);
+  watched_.watch(self_, node, [this](const caf::error& reason) {
+    if (reason != caf::exit_reason::user_shutdown) self_->quit(failure_of("node", reason));
+  });
+  const bool first = !std::exchange(peopled_, true);
   action_list actions;
   for (const auto worker : join.workers) {
     nodes_[worker] = node;
-    if (setup_.restored) continue;
+    if (auto content = saved(worker)) {
+      send(self_, node, restore_worker{std::move(content)});
+      continue;
+    }
     auto more = coordinator_->worker_joined(now(), worker);
     actions.insert(actions.end(), more.begin(), more.end());
+    if (setup_.open) record_change(now(), worker, "join");
   }
-  if (setup_.observer) {
+  if (setup_.observer && first && !setup_.open) {
     for (const auto worker : join.workers) {
       setup_.plan.workers.at(worker).quota = coordinator_->quota(worker);
     }
     setup_.observer->started(setup_.plan);
   }
-  if (setup_.restored) restore_workers();
   carry_out(actions);
   advance();
+}
+
+void server_state::left(const leave_run& leave) {
+  action_list actions;
+  for (const auto worker : leave.workers) {
+    if (!nodes_.contains(worker)) continue;
+    auto more = leave.after_rounds ? coordinator_->worker_retires(now(), worker)
+                                   : coordinator_->worker_lost(now(), worker);
+    actions.insert(actions.end(), more.begin(), more.end());
+  }
+  carry_out(actions);
+  if (!leave.after_rounds) {
+    for (const auto worker : leave.workers) {
+      if (nodes_.erase(worker) > 0 && !finished_) record_change(now(), worker, "leave");
+    }
+  }
+  send(self_, caf::actor_cast<node_courier_actor>(leave.node), no_more_rounds{});
+  advance();
+}
+
+void server_state::remarked(const remark& said) {
+  if (setup_.observer) setup_.observer->remarked(said.text);
+}
+
+/// What a checkpoint said of a worker that has not joined since; null if there is nothing.
+std::shared_ptr<const worker_snapshot> server_state::saved(worker_id worker) {
+  if (!setup_.restored) return nullptr;
+  const auto found = setup_.restored->workers.extract(worker);
+  return found ? found.mapped() : nullptr;
 }
 
 void server_state::submitted(const submit_update& submit) {
@@ -142,7 +188,8 @@ void server_state::captured(const worker_captured& worker) {
 }
 
 void server_state::capture_ended(const capture_written& written) {
-  send(self_, nodes_.at(written.worker), written);
+  const auto node = nodes_.find(written.worker);
+  if (node != nodes_.end()) send(self_, node->second, written);
 }
 
 void server_state::checkpoint_ended() {
@@ -162,7 +209,7 @@ void server_state::ticked(run_time time) {
 
 void server_state::stop() {
   if (finished_) return;
-  if (setup_.run->settings.checkpoint.every_versions == 0 || nodes_.empty()) {
+  if (setup_.run->settings.checkpoint.every_versions == 0 || !peopled_) {
     carry_out(coordinator_->stop(now()));
     return;
   }
@@ -193,7 +240,7 @@ void server_state::advance() {
     }
     events_.set_window_end(coordinator_->window_end());
     const auto event = events_.next();
-    if (!event && coordinator_->stranded() && !nodes_.empty()) {
+    if (!event && coordinator_->stranded() && peopled_ && !setup_.open) {
       throw run_error("all workers have left, and workers.events brings none of them back");
     }
     if (!event || !may_take(*event)) return;
@@ -204,7 +251,7 @@ void server_state::advance() {
 
 bool server_state::checkpoint_is_due() const {
   const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
-  if (every == 0 || checkpointing_ || nodes_.empty()) return false;
+  if (every == 0 || checkpointing_ || !peopled_) return false;
   if (stopping_) return !checkpoint_is_last_;
   if (divergence_->doubtful()) return false;  // keep those of good parameters
   return !checkpoint_ || coordinator_->version() >= *checkpoint_ + every;
@@ -249,15 +296,20 @@ void server_state::take(const event_queue::event& event) {
 void server_state::change(run_time time, const worker_change& change) {
   constexpr const char* names[] = {"pace", "leave", "join"};
   carry_out(coordinator_->worker_changed(time, change));
+  record_change(time, change.worker, names[static_cast<std::size_t>(change.what)]);
+}
+
+void server_state::record_change(run_time time, worker_id worker, const char* what) {
   auto record = std::make_shared<worker_change_record>();
   record->clock_seconds = to_seconds(time);
-  record->worker = change.worker;
-  record->what = names[static_cast<std::size_t>(change.what)];
-  record->seconds_per_step = setup_.plan.paced ? coordinator_->pace(change.worker, time)
+  record->worker = worker;
+  record->what = what;
+  record->seconds_per_step = setup_.plan.paced ? coordinator_->pace(worker, time)
                                                : std::numeric_limits<double>::quiet_NaN();
-  record->quota = coordinator_->quota(change.worker);
-  if (setup_.observer) setup_.observer->worker_changed(*record);
-  send(self_, recorder_, record_change{std::move(record)});
+  record->quota = coordinator_->quota(worker);
+  // Of nodes that come and go, remarks tell.
+  if (setup_.observer && !setup_.open) setup_.observer->worker_changed(*record);
+  send(self_, recorder_, rubato::record_change{std::move(record)});
 }
 
 // -- actions ------------------------------------------------------------------------------------
@@ -524,6 +576,9 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       [self](const join_run& join) {
         guarded(self, "server", [&] { state_of(self).joined(join); });
       },
+      [self](const leave_run& leave) {
+        guarded(self, "server", [&] { state_of(self).left(leave); });
+      },
       [self](const submit_update& submit) {
         guarded(self, "server", [&] { state_of(self).submitted(submit); });
       },
@@ -547,6 +602,9 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       },
       [self](const clock_ticked& tick) {
         guarded(self, "server", [&] { state_of(self).ticked(tick.time); });
+      },
+      [self](const remark& said) {
+        guarded(self, "server", [&] { state_of(self).remarked(said); });
       },
       [self](const stop_run&) { guarded(self, "server", [&] { state_of(self).stop(); }); },
   };

@@ -39,7 +39,8 @@ struct server_setup {
   run_identity identity;
   std::shared_ptr<restored_run> restored;  // where the run goes on; null: it begins
   std::shared_ptr<run_result> result;
-  run_plan plan;  // for the observer; the server adds the quotas
+  run_plan plan;      // for the observer; the server adds the quotas
+  bool open = false;  // nodes come and go; otherwise one joins, once, with all workers
 };
 
 class server_state {
@@ -52,6 +53,8 @@ class server_state {
 
   // -- messages
   void joined(const join_run& join);
+  void left(const leave_run& leave);
+  void remarked(const remark& said);
   void submitted(const submit_update& submit);
   void evaluated(const version_evaluated& evaluated);
   void recorded(std::uint64_t records);
@@ -72,7 +75,6 @@ class server_state {
   void take_checkpoint();
   snapshot capture();
   void restore();
-  void restore_workers();
 
   run_time now() const;
   void advance();
@@ -80,6 +82,9 @@ class server_state {
   bool may_take(const event_queue::event& event);
   void take(const event_queue::event& event);
   void change(run_time time, const worker_change& change);
+  void record_change(run_time time, worker_id worker, const char* what);
+  std::shared_ptr<const worker_snapshot> saved(worker_id worker);
+  void begin_without_workers();
   void carry_out(const action_list& actions);
   void carry_out(const assign_action& action);
   void carry_out(const apply_action& action);
@@ -100,7 +105,8 @@ class server_state {
   watch_list watched_;
   recorder_actor recorder_;
   evaluator_actor evaluator_;
-  std::map<worker_id, node_actor> nodes_;  // where each worker is
+  std::map<worker_id, participant_actor> nodes_;  // where each worker is
+  bool peopled_ = false;                          // somebody has joined
 
   std::unique_ptr<coordinator> coordinator_;
   std::unique_ptr<merger> merger_;

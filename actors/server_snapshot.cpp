@@ -159,12 +159,4 @@ void server_state::restore() {
   begun_ = true;
 }
 
-/// Workers that have joined go on where they were.
-void server_state::restore_workers() {
-  for (auto& [worker, saved] : setup_.restored->workers) {
-    send(self_, nodes_.at(worker), restore_worker{saved});
-  }
-  setup_.restored->workers.clear();
-}
-
 }  // namespace rubato

@@ -109,7 +109,7 @@ bool holds_back(const worker_state& state) {
 void submit(pointer self, const worker_round& round) {
   auto& state = state_of(self);
   if (!holds_back(state)) {
-    send(self, state.server, submit_update{round.done});
+    send(self, state.host, submit_update{round.done});
     return;
   }
   const auto& work = round.given.work;
@@ -120,7 +120,7 @@ void submit(pointer self, const worker_round& round) {
 void hand_over(pointer self, const update_id& id) {
   auto& state = state_of(self);
   const auto round = find(state, id);
-  if (round != state.rounds.end()) send(self, state.server, submit_update{round->done});
+  if (round != state.rounds.end()) send(self, state.host, submit_update{round->done});
 }
 
 void settle(pointer self, const update_settled& settled);
@@ -147,7 +147,7 @@ void say_where(pointer self, const inner_state_ptr& inner) {
     round.encoded = done->encoded;
     round.submits_inner = done->inner != nullptr;
   }
-  send(self, state.server, worker_captured{std::move(content)});
+  send(self, state.host, worker_captured{std::move(content)});
   for (const auto& told : std::exchange(state.told, {})) {
     if (const auto* round = std::get_if<assign_round>(&told)) {
       assign(self, *round);
@@ -237,12 +237,12 @@ void settle(pointer self, const update_settled& settled) {
 
 }  // namespace
 
-worker_actor::behavior_type worker(pointer self, run_context_ptr run, worker_id id,
-                                   server_actor server, node_actor node) {
+worker_actor::behavior_type worker(pointer self, run_context_ptr run, worker_id id, host_actor host,
+                                   node_actor node) {
   auto& state = state_of(self);
   state.id = id;
   state.run = std::move(run);
-  state.server = std::move(server);
+  state.host = std::move(host);
   state.node = std::move(node);
   return {
       [self](const assign_round& round) { guarded(self, "worker", [&] { assign(self, round); }); },

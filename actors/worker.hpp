@@ -25,7 +25,7 @@ struct worker_state {
   static inline const char* name = "worker";
 
   run_context_ptr run;
-  server_actor server;
+  host_actor host;
   node_actor node;
   std::deque<worker_round> rounds;   // in order; one, or two with network.overlap
   std::optional<update_id> running;  // that the node has
@@ -42,7 +42,7 @@ struct worker_state {
 };
 
 worker_actor::behavior_type worker(actor_pointer<worker_actor, worker_state> self,
-                                   run_context_ptr run, worker_id id, server_actor server,
+                                   run_context_ptr run, worker_id id, host_actor host,
                                    node_actor node);
 
 }  // namespace rubato

@@ -23,10 +23,34 @@ struct train_options {
   override_list overrides;
   bool print_config = false;
   bool json = false;
+  bool serve = false;             // workers are on other machines
+  bool insecure_network = false;  // these may be anybody's
 };
 
-/// `rubato train`: returns the exit code. A run that has finished already is shown, not touched.
+/// `rubato train` and `rubato serve`: returns the exit code. A run that has finished already is
+/// shown, not touched.
 int train(const train_options& options);
+
+struct work_options {
+  std::string server;                     // HOST:PORT
+  std::vector<std::string> config_paths;  // for settings of this node
+  override_list overrides;
+  std::string name;
+  std::int64_t workers = 0;  // 0: as many as it can compute at once
+  bool insecure_network = false;
+};
+
+/// `rubato work`: returns the exit code.
+int work(const work_options& options);
+
+struct certs_options {
+  std::string directory;
+  std::vector<std::string> names;  // of machines
+  std::int64_t days = 365;         // that the certificates are good for
+};
+
+/// `rubato certs`: returns the exit code.
+int make_certificates(const certs_options& options);
 
 struct compare_options {
   std::vector<std::string> config_paths;

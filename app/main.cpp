@@ -39,6 +39,51 @@ int run(int argc, char** argv) {
       "--json", training.json,
       "Print the summary as JSON to standard output, the rest to standard error");
 
+  train_options serving;
+  serving.serve = true;
+  auto* serve_command = app.add_subcommand(
+      "serve", "Train as a config file says, with workers on other machines (`rubato work`)");
+  serve_command->add_option("CONFIG", serving.config_paths,
+                            "A TOML file; of several, later ones win");
+  serve_command->add_option("--resume", serving.resume, "The directory of a run to go on with");
+  serve_command->add_flag("--print-config", serving.print_config,
+                          "Print the effective configuration and stop");
+  serve_command->add_flag(
+      "--json", serving.json,
+      "Print the summary as JSON to standard output, the rest to standard error");
+  serve_command->add_flag("--insecure-network", serving.insecure_network,
+                          "Listen where other machines can reach it, though without TLS");
+
+  work_options working;
+  auto* work_command = app.add_subcommand("work", "Take part in the run of a `rubato serve`");
+  work_command
+      ->add_option("CONFIG", working.config_paths,
+                   "TOML files with settings of this machine, such as data.paths; what holds for "
+                   "the whole run is passed over")
+      ->expected(0, -1);
+  work_command->add_option("--server", working.server, "Where the server is, as HOST:PORT")
+      ->required();
+  work_command->add_option("--name", working.name, "What the server calls this node");
+  work_command
+      ->add_option("--workers", working.workers,
+                   "How many workers to be; by default as many as compute at once (run.threads)")
+      ->check(CLI::Range(1, 1000000));
+  work_command->add_flag("--insecure-network", working.insecure_network,
+                         "Reach another machine, though without TLS");
+
+  certs_options certificates;
+  auto* certs_command =
+      app.add_subcommand("certs", "Make certificates for TLS between the machines of a run");
+  certs_command
+      ->add_option("DIRECTORY", certificates.directory,
+                   "For the files; if a ca.pem and ca.key are there, they sign")
+      ->required();
+  certs_command->add_option("NAME", certificates.names, "A certificate for each of these machines")
+      ->required();
+  certs_command->add_option("--days", certificates.days, "How long they are good for")
+      ->check(CLI::Range(1, 36500))
+      ->capture_default_str();
+
   compare_options comparison;
   auto* compare_command =
       app.add_subcommand("compare", "Train with several methods, and compare them");
@@ -109,7 +154,8 @@ int run(int argc, char** argv) {
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
     throw usage_error("command line: unknown command \"" + line.rest.front() +
-                      "\"; there are train, compare, report, replay, audit, checkpoint, bench and "
+                      "\"; there are train, serve, work, certs, compare, report, replay, audit, "
+                      "checkpoint, bench and "
                       "options, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
@@ -129,6 +175,14 @@ int run(int argc, char** argv) {
     without_keys("options");
     std::fputs((markdown ? describe_keys_markdown() : describe_keys_text()).c_str(), stdout);
     return exit_done;
+  }
+  if (*work_command) {
+    working.overrides = std::move(line.overrides);
+    return work(working);
+  }
+  if (*certs_command) {
+    without_keys("certs");
+    return make_certificates(certificates);
   }
   if (*compare_command) {
     comparison.overrides = std::move(line.overrides);
@@ -162,11 +216,12 @@ int run(int argc, char** argv) {
     step_bench.overrides = std::move(line.overrides);
     return bench_step(step_bench);
   }
-  if (training.config_paths.empty() && training.resume.empty()) {
+  auto& chosen = *serve_command ? serving : training;
+  if (chosen.config_paths.empty() && chosen.resume.empty()) {
     throw usage_error("command line: CONFIG is required; see `rubato --help`");
   }
-  training.overrides = std::move(line.overrides);
-  return train(training);
+  chosen.overrides = std::move(line.overrides);
+  return train(chosen);
 }
 
 }  // namespace

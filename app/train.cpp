@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "model/precision.hpp"
 #include "monitoring/console.hpp"
 #include "monitoring/summary.hpp"
+#include "network/serving.hpp"
 #include "recovery/resume.hpp"
 #include "storage/checkpoint_reader.hpp"
 #include "storage/run_directory.hpp"
@@ -76,6 +78,11 @@ int train(const train_options& options) {
     return exit_done;
   }
 
+  std::optional<serving> serve;
+  if (options.serve) {
+    serve = serving{check_serving(c, options.insecure_network), RUBATO_VERSION};
+  }
+
   const bool resumable = c.run.resume == "auto" && !c.run.directory.empty();
   const auto before = resumable ? state_of_run(c.run.directory) : run_state::none;
   if (before == run_state::finished) return show_finished(c.run.directory, options.json);
@@ -101,13 +108,14 @@ int train(const train_options& options) {
   run_parts parts;
   parts.observer = screen;
   parts.stop = &interrupted;
+  parts.serve = serve;
   const run_summary summary = run_training(c, parts);
   screen->clear();
   std::fputs((options.json ? to_json(summary) : to_text(summary)).c_str(), stdout);
   if (summary.outcome == "interrupted") {
     if (c.checkpoint.every_versions > 0) {
-      std::fprintf(stderr, "rubato: interrupted; go on with: rubato train --resume %s\n",
-                   summary.directory.c_str());
+      std::fprintf(stderr, "rubato: interrupted; go on with: rubato %s --resume %s\n",
+                   options.serve ? "serve" : "train", summary.directory.c_str());
     }
     return exit_interrupted;
   }

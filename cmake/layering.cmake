@@ -19,11 +19,12 @@ set(layers
   "compare      : config storage monitoring"
   "coordination : config"
   "recovery     : bytes config optim transfer storage monitoring coordination"
-  "messages     : config optim data monitoring coordination"
+  "network      : bytes config optim transfer coordination"
+  "messages     : config optim data transfer monitoring coordination network"
   "model        : config optim data coordination"
-  "actors       : config optim transfer data storage monitoring coordination recovery messages model"
+  "actors       : config optim transfer data storage monitoring coordination recovery network messages model"
   "bench        : config optim data storage monitoring coordination model actors"
-  "app          : config optim data storage monitoring compare coordination recovery model actors bench")
+  "app          : config optim data storage monitoring compare coordination recovery network model actors bench")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
 # of folders or files. Elsewhere, tests included, it is unknown.

@@ -154,6 +154,15 @@ struct config {
     std::string codec_up = "f32";         // f32 | bf16 | int8 | int4
     std::string codec_down = "f32";       // f32 | bf16 | int8 | int4
     bool overlap = false;
+    std::string listen = "127.0.0.1:0";   // of a server; port 0: any free one
+    std::int64_t chunk_kib = 1024;        // of what is sent
+    std::int64_t window = 8;              // chunks on their way to this process at most
+    double heartbeat_seconds = 1.0;
+    double silence_seconds = 5.0;  // the least after which the other end counts as gone
+    double retry_seconds = 600.0;  // that a node looks for its server
+    std::string cert;              // PEM files for TLS: all three or none
+    std::string key;
+    std::string ca;
   } network;
 
   struct evaluate_section {

@@ -177,6 +177,8 @@ class loader {
   void apply(const config_layer& layer);
   /// Checks what only the whole can show.
   config finish(std::vector<std::string>* notes);
+  /// What was set of scope node.
+  node_settings of_this_node() const;
 
  private:
   void set(const std::string& name, const toml::node& node, const std::string& where);
@@ -319,6 +321,21 @@ config loader::finish(std::vector<std::string>* notes) {
   return config_;
 }
 
+node_settings loader::of_this_node() const {
+  node_settings result;
+  for (const auto& spec : keys()) {
+    if (!is_set(spec.name)) continue;
+    if (spec.scope == key_scope::run) {
+      result.passed_over += 1;
+      continue;
+    }
+    const auto value = spec.member.get(config_);
+    spec.member.set(result.own, value);
+    result.values.emplace_back(spec.name, to_text(value));
+  }
+  return result;
+}
+
 }  // namespace
 
 config load_config(const std::string& path, const override_list& overrides,
@@ -333,6 +350,28 @@ config load_config(const layered_config& from, std::vector<std::string>* notes) 
   for (const auto& path : from.paths) reading.read_file(path, from.comparison);
   for (const auto& layer : from.layers) reading.apply(layer);
   return reading.finish(notes);
+}
+
+node_settings load_node_settings(const std::vector<std::string>& paths,
+                                 const override_list& overrides) {
+  loader reading;
+  for (const auto& path : paths) reading.read_file(path, false);
+  for (const auto& [name, text] : overrides) {
+    const auto* spec = find_key(name);
+    if (!spec || spec->scope == key_scope::node) continue;
+    fail("command line: {} is a setting of the whole run, which the server's config decides", name);
+  }
+  reading.apply({.settings = overrides});
+  return reading.of_this_node();
+}
+
+override_list run_settings(const config& c) {
+  override_list result;
+  for (const auto& spec : keys()) {
+    if (spec.scope != key_scope::run || !in_use(spec, c)) continue;
+    result.emplace_back(spec.name, to_text(spec.member.get(c)));
+  }
+  return result;
 }
 
 std::string to_toml(const config& c) {

@@ -44,6 +44,22 @@ config load_config(const layered_config& from, std::vector<std::string>* notes =
 config load_config(const std::string& path, const override_list& overrides = {},
                    std::vector<std::string>* notes = nullptr);
 
+/// What a machine brings to a run that another one decides on: its settings of scope node.
+struct node_settings {
+  config own;            // with them; the rest is defaults, and nothing is checked across keys
+  override_list values;  // they alone, to lay over those of the run
+  std::size_t passed_over = 0;  // settings of scope run in the files
+};
+
+/// Reads them from files, in which settings of scope run are passed over, so that one file can be
+/// for the whole run; and from the command line, where they are refused. Later ones win. Throws
+/// usage_error as load_config().
+node_settings load_node_settings(const std::vector<std::string>& paths,
+                                 const override_list& overrides);
+
+/// Every setting of scope run that is in use, for machines that take part.
+override_list run_settings(const config& c);
+
 /// The effective configuration as TOML, with only the keys that are in use, so that reading it
 /// again gives the same config. Deterministic.
 std::string to_toml(const config& c);

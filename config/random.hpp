@@ -21,6 +21,7 @@ enum class random_stream : std::uint64_t {
   test = 9,
   image_augmentation = 10,
   data_split = 11,
+  reconnect = 12,
 };
 
 /// A stream of uniformly distributed numbers (SplitMix64 over a keyed counter; same values on

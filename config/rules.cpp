@@ -318,6 +318,22 @@ verdict check_overlap(const config& c) {
   return {};
 }
 
+verdict check_network(const config& c) {
+  const auto& network = c.network;
+  if (network.silence_seconds < 2.0 * network.heartbeat_seconds) {
+    return contradiction{{"network.silence_seconds", "network.heartbeat_seconds"},
+                         fmt::format("network.silence_seconds = {} must be at least twice "
+                                     "network.heartbeat_seconds = {}: one sign of life may be late",
+                                     network.silence_seconds, network.heartbeat_seconds)};
+  }
+  const auto given = static_cast<int>(!network.cert.empty()) +
+                     static_cast<int>(!network.key.empty()) + static_cast<int>(!network.ca.empty());
+  if (given == 0 || given == 3) return {};
+  return contradiction{{"network.cert", "network.key", "network.ca"},
+                       "network.cert, network.key and network.ca belong together: give all three, "
+                       "or none for links without encryption"};
+}
+
 verdict check_inner(const config& c) {
   const auto& milestones = c.inner.milestones;
   if (c.inner.schedule == "step") {
@@ -395,11 +411,15 @@ verdict check_window(const config& c) {
 
 }  // namespace
 
+std::optional<contradiction> find_network_contradiction(const config& c) {
+  return check_network(c);
+}
+
 std::optional<contradiction> find_contradiction(const config& c) {
   for (const auto check :
        {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
-        check_stages, check_groups, check_speeds, check_duration, check_links, check_start,
-        check_overlap, check_inner, check_outer, check_window, check_evaluation}) {
+        check_stages, check_groups, check_speeds, check_duration, check_links, check_network,
+        check_start, check_overlap, check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

@@ -17,6 +17,9 @@ struct contradiction {
   std::string message;
 };
 
+/// The first of the rules about section network alone that it breaks, if any.
+std::optional<contradiction> find_network_contradiction(const config& c);
+
 /// The first rule that a config breaks, if any. Each value must be in its key's range.
 std::optional<contradiction> find_contradiction(const config& c);
 

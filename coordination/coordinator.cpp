@@ -85,6 +85,7 @@ action_list coordinator::worker_joined(run_time now, worker_id worker) {
   abandon(now, state, fate::abandoned, out);
   live_ += state.live ? 0 : 1;
   state.live = true;
+  state.retiring = false;
   state.incarnation += 1;
   state.next_sequence = 0;
   state.last_kind = round_kind::local;
@@ -108,6 +109,13 @@ action_list coordinator::worker_lost(run_time now, worker_id worker) {
   quota_.remove(worker);
   update_window(now);
   return out;
+}
+
+action_list coordinator::worker_retires(run_time now, worker_id worker) {
+  const auto it = workers_.find(worker);
+  if (finished_ || it == workers_.end() || !it->second.live) return {};
+  it->second.retiring = true;
+  return it->second.outstanding ? action_list{} : worker_lost(now, worker);
 }
 
 action_list coordinator::worker_changed(run_time now, const worker_change& change) {
@@ -156,6 +164,10 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
     }
   }
   if (!sync() && check_budget(now, out)) return out;
+  if (state.retiring) {
+    const auto more = worker_lost(now, update.id.worker);  // it has no round any more
+    out.insert(out.end(), more.begin(), more.end());
+  }
   update_window(now);
   return out;
 }
@@ -239,6 +251,7 @@ nlohmann::json coordinator::state() const {
     workers.push_back({{"id", id},
                        {"incarnation", w.incarnation},
                        {"live", w.live},
+                       {"retiring", w.retiring},
                        {"next_sequence", w.next_sequence},
                        {"outstanding", std::move(outstanding)},
                        {"last_kind", w.last_kind},
@@ -285,6 +298,7 @@ void coordinator::restore(const nlohmann::json& state) {
     auto& w = workers_[saved.at("id").get<worker_id>()];
     saved.at("incarnation").get_to(w.incarnation);
     saved.at("live").get_to(w.live);
+    w.retiring = saved.value("retiring", false);  // unknown to older versions
     saved.at("next_sequence").get_to(w.next_sequence);
     for (const auto& round : saved.at("outstanding")) {
       w.outstanding.push_back(

@@ -115,6 +115,9 @@ class coordinator {
   /// The worker is gone: its round is abandoned, later messages from this incarnation are refused.
   action_list worker_lost(run_time now, worker_id worker);
 
+  /// The worker wants to go: it gets no more rounds, and counts as lost as soon as it is at none.
+  action_list worker_retires(run_time now, worker_id worker);
+
   /// What workers.events has planned for now: a worker's pace changes, or it leaves or joins.
   action_list worker_changed(run_time now, const worker_change& change);
 
@@ -173,6 +176,7 @@ class coordinator {
   struct worker_state {
     std::uint32_t incarnation = 0;
     bool live = false;
+    bool retiring = false;
     std::uint64_t next_sequence = 0;
     std::vector<given_round> outstanding;  // not arrived, in order; at most rounds_in_flight()
     round_kind last_kind = round_kind::local;

@@ -10,12 +10,18 @@
 #pragma once
 
 #include <caf/all.hpp>
+#include <caf/io/all.hpp>
+#include <caf/openssl/manager.hpp>
+#include <caf/openssl/publish.hpp>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <map>
 #include <new>
+#include <set>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -83,6 +89,48 @@ void send_from_outside(const Handle& to, Message&& message) {
 #endif
 }
 
+/// Who sent the message that is being handled.
+template <class Self>
+caf::strong_actor_ptr sender_of(Self* self) {
+  return caf::actor_cast<caf::strong_actor_ptr>(self->current_sender());
+}
+
+/// Asks, and calls one of the two back: with the answer, or with the error, at the latest after
+/// `timeout`.
+template <class Self, class Handle, class OnAnswer, class OnError, class... Ts>
+void ask(Self* self, const Handle& whom, std::chrono::nanoseconds timeout, OnAnswer on_answer,
+         OnError on_error, Ts&&... question) {
+#if RUBATO_CAF_1
+  self->mail(std::forward<Ts>(question)...)
+      .request(whom, timeout)
+      .then(std::move(on_answer), std::move(on_error));
+#else
+  self->request(whom, timeout, std::forward<Ts>(question)...)
+      .then(std::move(on_answer), std::move(on_error));
+#endif
+}
+
+// -- messages that leave the process ------------------------------------------------------------
+
+/// For the body of inspect(): how CAF writes and reads a struct with these members.
+template <class Inspector, class Message, class... Members>
+auto inspect_members(Inspector& f, [[maybe_unused]] Message& message,
+                     const std::tuple<Members&...>& members) {
+#if RUBATO_CAF_018
+  // The names are of no use to the binary format; they only have to differ.
+  static constexpr const char* names[] = {"0",  "1",  "2",  "3",  "4",  "5",  "6",
+                                          "7",  "8",  "9",  "10", "11", "12", "13",
+                                          "14", "15", "16", "17", "18", "19"};
+  static_assert(sizeof...(Members) <= std::size(names));
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return f.object(message).fields(f.field(names[I], std::get<I>(members))...);
+  }
+  (std::index_sequence_for<Members...>());
+#else
+  return std::apply([&f](auto&... member) { return f(member...); }, members);
+#endif
+}
+
 // -- errors -------------------------------------------------------------------------------------
 
 /// An error that carries a sentence for a person; shown again by explain().
@@ -143,8 +191,8 @@ class watch_list {
     callbacks_[caf::actor_cast<caf::actor_addr>(handle)] = std::move(on_down);
     self->monitor(handle);
     self->set_down_handler([this](const caf::down_msg& message) {
-      const auto it = callbacks_.find(message.source);
-      if (it != callbacks_.end()) it->second(message.reason);
+      const auto found = callbacks_.extract(message.source);
+      if (found) found.mapped()(message.reason);
     });
 #endif
   }
@@ -171,14 +219,16 @@ void ask_to_exit(const Handle& handle) {
 
 /// Must run before the first actor system is made.
 #if RUBATO_CAF_018
-template <class TypeIdBlock>
+template <class... TypeIdBlocks>
 void initialize_messages() {
-  caf::init_global_meta_objects<TypeIdBlock>();
+  (caf::init_global_meta_objects<TypeIdBlocks>(), ...);
+  caf::openssl::manager::init_global_meta_objects();
+  caf::io::middleman::init_global_meta_objects();
   caf::core::init_global_meta_objects();
 }
 #  define RUBATO_CAF_KEY(key) "caf." key
 #else
-template <class TypeIdBlock>
+template <class... TypeIdBlocks>
 void initialize_messages() {}
 #  define RUBATO_CAF_KEY(key) key
 #endif
@@ -193,6 +243,93 @@ inline void configure(caf::actor_system_config& system, std::size_t scheduler_th
 #else
   system.set("scheduler.policy", caf::atom("sharing"));
 #endif
+}
+
+// -- the network --------------------------------------------------------------------------------
+
+/// Certificates for TLS, as paths of PEM files: of this process, its key, and of who signs those of
+/// all others. All three or none.
+struct network_identity {
+  std::string certificate;
+  std::string key;
+  std::string authority;
+
+  bool given() const { return !certificate.empty(); }
+};
+
+/// Lets actors of other processes in and out. Their messages are those of the block.
+template <class TypeIdBlock>
+void configure_network(caf::actor_system_config& system, const network_identity& identity) {
+  // Which processes are there is the couriers' to find out; these two only clean connections up
+  // that hang. The first is far above the time that a handshake takes: a beat in the middle of one
+  // makes CAF 0.17.6 give it up.
+  using namespace std::chrono_literals;
+  system.set(RUBATO_CAF_KEY("middleman.heartbeat-interval"), caf::timespan(5s));
+  system.set(RUBATO_CAF_KEY("middleman.connection-timeout"), caf::timespan(30s));
+#if !RUBATO_CAF_018
+  system.add_message_types<TypeIdBlock>();
+#endif
+  system.load<caf::io::middleman>();
+  if (!identity.given()) return;
+  system.load<caf::openssl::manager>();
+#if RUBATO_CAF_018
+  system.set("caf.openssl.certificate", identity.certificate);
+  system.set("caf.openssl.key", identity.key);
+  system.set("caf.openssl.cafile", identity.authority);
+#else
+  system.openssl_certificate = identity.certificate;
+  system.openssl_key = identity.key;
+  system.openssl_cafile = identity.authority;
+#endif
+}
+
+/// Whom to ask for connections.
+inline caf::io::middleman_actor connector(caf::actor_system& system, bool encrypted) {
+  return encrypted ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+}
+
+/// Makes the actor reachable. Returns the port, which is another one if `port` is 0.
+template <class Handle>
+caf::expected<std::uint16_t> publish(caf::actor_system& system, const Handle& actor,
+                                     const std::string& host, std::uint16_t port, bool encrypted) {
+  constexpr bool reuse = true;
+  if (encrypted) return caf::openssl::publish(actor, port, host.c_str(), reuse);
+  return system.middleman().publish(actor, port, host.c_str(), reuse);
+}
+
+/// Connects to the actor that was published there. Calls one of the two back, the second with a
+/// sentence.
+template <class Handle, class Self, class OnConnected, class OnError>
+void connect(Self* self, const std::string& host, std::uint16_t port, bool encrypted,
+             std::chrono::nanoseconds timeout, OnConnected on_connected, OnError on_error) {
+  ask(
+      self, connector(self->system(), encrypted), timeout,
+      [=](const caf::node_id&, const caf::strong_actor_ptr& actor, const std::set<std::string>&) {
+        if (actor) {
+          on_connected(caf::actor_cast<Handle>(actor));
+        } else {
+          on_error("nobody is to be reached there");
+        }
+      },
+      [=](const caf::error& reason) { on_error(explain(reason)); }, caf::connect_atom_v, host,
+      port);
+}
+
+/// Calls back with "address:port" of an actor's process, or with words in its place.
+template <class Self, class Callback>
+void find_address(Self* self, const caf::strong_actor_ptr& actor, Callback callback) {
+  if (actor->node() == self->node()) {
+    callback(std::string("this process"));
+    return;
+  }
+  ask(
+      self, connector(self->system(), false), std::chrono::seconds(2),
+      [=](const caf::node_id&, const std::string& host, std::uint16_t port) {
+        callback(host.empty() ? std::string("an unknown address")
+                              : host + ":" + std::to_string(port));
+      },
+      [=](const caf::error&) { callback(std::string("an unknown address")); }, caf::get_atom_v,
+      actor->node());
 }
 
 }  // namespace rubato

@@ -4,10 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "config/load.hpp"
 #include "coordination/types.hpp"
 #include "data/dataset.hpp"
 #include "messages/caf.hpp"
@@ -212,6 +215,50 @@ struct join_run {
   std::vector<worker_id> workers;
 };
 
+/// Courier to server: these workers take part no more; at once, or, with `after_rounds`, when they
+/// have handed in what they are at, getting nothing else.
+struct leave_run {
+  caf::strong_actor_ptr node;  // the courier
+  std::vector<worker_id> workers;
+  bool after_rounds;
+};
+
+/// Server to courier: there will be no more rounds for its workers.
+struct no_more_rounds {};
+
+/// Gate, courier to server: a line for whoever watches the run.
+struct remark {
+  std::string text;
+};
+
+/// From outside to the gate, gate to couriers: the run is over, say so to the nodes.
+struct close_gate {
+  bool resumable;  // it will go on later
+};
+
+/// Courier to itself: time has come to its deadline.
+struct courier_tick {};
+
+/// Server courier to itself: unless something has come of this attempt to reach the server, the
+/// next one is due.
+struct try_again {
+  std::uint64_t attempt;
+};
+
+struct run_context;  // actors/context.hpp
+
+/// Server courier to preparer: make what these settings of the run say.
+struct prepare_run {
+  override_list settings;
+};
+
+/// Preparer to server courier: for these settings, one of the two.
+struct run_prepared {
+  override_list settings;
+  std::shared_ptr<const run_context> run;
+  std::exception_ptr error;
+};
+
 /// Server to itself, on the wall clock: the time of an event has come.
 struct clock_ticked {
   run_time time;
@@ -250,6 +297,14 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::records_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_end))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::recording_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::join_run))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::leave_run))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::no_more_rounds))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::remark))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::close_gate))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::courier_tick))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::try_again))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::prepare_run))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::run_prepared))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::clock_ticked))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::stop_run))
 CAF_END_TYPE_ID_BLOCK(rubato_local)
@@ -281,14 +336,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::records_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::recording_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::join_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::leave_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::no_more_rounds)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::remark)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::close_gate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::courier_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::try_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::prepare_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::run_prepared)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::clock_ticked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::stop_run)
-
-namespace rubato {
-
-/// Makes the messages known to CAF; must run before the first actor system's configuration is made.
-inline void initialize_messages() {
-  initialize_messages<caf::id_block::rubato_local>();
-}
-
-}  // namespace rubato

@@ -134,9 +134,13 @@ std::string plan_text(const run_plan& plan) {
   row("budget",
       fmt::format("{} local steps, summed over {} worker{}", plan.local_steps, plan.workers.size(),
                   plural(static_cast<std::int64_t>(plan.workers.size()))));
-  row("threads", fmt::format("{} for steps ({} worker{} at a time), {} for everything else",
-                             plan.threads * plan.threads_per_lane, plan.threads,
-                             plural(plan.threads), plan.other_threads));
+  if (plan.open) {
+    row("threads", fmt::format("{}; the workers compute elsewhere", plan.other_threads));
+  } else {
+    row("threads", fmt::format("{} for steps ({} worker{} at a time), {} for everything else",
+                               plan.threads * plan.threads_per_lane, plan.threads,
+                               plural(plan.threads), plan.other_threads));
+  }
   if (!plan.blas.empty()) row("BLAS", plan.blas);
   if (!plan.precision.empty()) {
     row("precision",
@@ -148,7 +152,8 @@ std::string plan_text(const run_plan& plan) {
     row("evaluated", "on points that are trained on, not on held-out ones");
   }
   row("directory", plan.directory);
-  text += '\n' + worker_table(plan) + '\n';
+  text += '\n';
+  if (!plan.open) text += worker_table(plan) + '\n';
   text += shard_table(plan) + '\n';
   for (const auto& note : plan.data_notes) text += fmt::format("  note: {}\n\n", note);
   const std::string baselines = human_baselines(plan.baselines);
@@ -263,6 +268,11 @@ void console::worker_changed(const worker_change_record& change) {
   clear();
   print(fmt::format("{:>9}  {}\n", human_duration(change.clock_seconds), change_text(change)));
   ++changes_shown_;
+}
+
+void console::remarked(const std::string& sentence) {
+  clear();
+  print(fmt::format("{:>9}  {}\n", "", sentence));
 }
 
 void console::clear() {

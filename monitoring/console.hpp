@@ -26,6 +26,7 @@ class console final : public run_observer {
   void evaluated(const evaluation& e) override;
   /// A line for each change, but where many workers change at the same time a line for the rest.
   void worker_changed(const worker_change_record& change) override;
+  void remarked(const std::string& sentence) override;
   /// Removes the live line, so that other text can be printed.
   void clear();
 

@@ -35,6 +35,7 @@ struct run_plan {
   std::string unit = "token";             // what is learned from: "token", "point" or "image"
   std::string evaluated_on = "held-out";  // or "training", as evaluate.on
   std::vector<std::string> events;        // what will happen to workers, as in workers.events
+  bool open = false;                      // workers are on other machines, and come and go
   struct worker {
     double seconds_per_step = 0.0;  // if paced
     std::int64_t quota = 0;         // steps of its first round
@@ -166,6 +167,8 @@ class run_observer {
   virtual void progressed(const progress&) {}
   virtual void evaluated(const evaluation&) {}
   virtual void worker_changed(const worker_change_record&) {}
+  /// A sentence about machines that come and go.
+  virtual void remarked(const std::string&) {}
 };
 
 }  // namespace rubato

@@ -389,7 +389,8 @@ TEST_CASE_FIXTURE(fixture, "a node that is killed in mid-run ends the run with t
   {
     const auto main_server = system.spawn<caf::detached>(server, setup);
     when_gone(main_server, [reason](const caf::error& e) { reason->set_value(explain(e)); });
-    const auto main_node = system.spawn(node, run, main_server, std::int64_t{2});
+    const auto main_node = system.spawn(node, run, host_actor(main_server),
+                                        std::vector<worker_id>{0, 1, 2, 3}, std::int64_t{2});
     REQUIRE(signal->joined.get_future().wait_for(10s) == std::future_status::ready);
     caf::anon_send_exit(main_node, caf::exit_reason::kill);
   }

@@ -71,16 +71,17 @@ struct program_fixture {
   }
   ~program_fixture() { std::filesystem::remove_all(root); }
 
-  /// `prepare` runs in the child before the program starts.
-  pid_t start(const std::vector<std::string>& arguments,
-              const std::function<void()>& prepare = {}) const {
+  /// `prepare` runs in the child before the program starts. Of several at a time, each needs a
+  /// `name`, for what it prints.
+  pid_t start(const std::vector<std::string>& arguments, const std::function<void()>& prepare = {},
+              const std::string& name = "") const {
     const pid_t child = fork();
     if (child == 0) {
       const auto redirect = [](const std::filesystem::path& path, int to) {
         dup2(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), to);
       };
-      redirect(root / "out", STDOUT_FILENO);
-      redirect(root / "err", STDERR_FILENO);
+      redirect(root / (name + "out"), STDOUT_FILENO);
+      redirect(root / (name + "err"), STDERR_FILENO);
       if (chdir(root.c_str()) != 0) _exit(99);
       if (prepare) prepare();
       std::vector<char*> argv{const_cast<char*>(RUBATO_BINARY)};
@@ -92,11 +93,11 @@ struct program_fixture {
     return child;
   }
 
-  outcome finish(pid_t child) const {
+  outcome finish(pid_t child, const std::string& name = "") const {
     int status = 0;
     waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(root / "out"),
-            read(root / "err")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+            read(root / (name + "out")), read(root / (name + "err"))};
   }
 
   outcome run(const std::vector<std::string>& arguments) const { return finish(start(arguments)); }

@@ -1,0 +1,282 @@
+#include "actors/node_courier.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "recovery/snapshot.hpp"
+
+namespace rubato {
+namespace {
+
+using pointer = actor_pointer<node_courier_actor, node_courier_state>;
+using phase = node_courier_state::phase;
+
+constexpr const char* actor = "node courier";
+
+// How long a node may take to say that it knows that the run is over.
+constexpr auto closing_time = std::chrono::seconds(2);
+
+void say(pointer self, const std::string& text) {
+  auto& setup = state_of(self).setup;
+  send(self, setup.server, remark{setup.title + " " + text});
+}
+
+void end(pointer self) {
+  self->quit(caf::exit_reason::user_shutdown);
+}
+
+std::string list_of(const std::vector<worker_id>& workers) {
+  return fmt::format("worker{} {}", workers.size() == 1 ? "" : "s", fmt::join(workers, ", "));
+}
+
+/// The node takes part no more, for this reason.
+void lose(pointer self, const std::string& reason) {
+  auto& state = state_of(self);
+  if (state.now == phase::gone) return;
+  const auto before = std::exchange(state.now, phase::gone);
+  state.link.end.reset();
+  if (before == phase::closing) return end(self);
+  if (!reason.empty()) {
+    say(self, "is lost: " + reason);
+    // If it is there after all, it should know; otherwise this goes nowhere.
+    send(self, state.setup.node, goodbye{static_cast<std::uint8_t>(farewell::failed), reason});
+  }
+  if (before == phase::preparing) return end(self);
+  // The server may ask for a checkpoint until it has heard of this; so we stay until it answers.
+  send(self, state.setup.server,
+       leave_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers, false});
+}
+
+// -- the link -----------------------------------------------------------------------------------
+
+void hand_over(pointer self, const cargo_arrived& arrived);
+
+void carry_out(pointer self, const link_actions& actions) {
+  auto& state = state_of(self);
+  const auto& node = state.setup.node;
+  for (const auto& action : actions) {
+    if (const auto* told = std::get_if<shipping::announce>(&action)) {
+      const auto& place = state.places.at(told->round.worker);
+      send(self, node, to_wire(place.round->work, told->transfer));
+    } else if (std::holds_alternative<sign_due>(action)) {
+      send(self, node, heartbeat{});
+    } else if (const auto* arrived = std::get_if<cargo_arrived>(&action)) {
+      hand_over(self, *arrived);
+    } else if (const auto* broken = std::get_if<link_broken>(&action)) {
+      return lose(self, broken->reason);
+    } else {
+      std::visit(
+          [&](const auto& message) {
+            if constexpr (transfer_message<std::decay_t<decltype(message)>>) {
+              send(self, node, message);
+            }
+          },
+          action);
+    }
+  }
+}
+
+/// Carries out what the link makes of an event, and goes on to keep it alive.
+template <class Event>
+void drive(pointer self, Event event) {
+  guarded(self, actor, [&] {
+    auto& link = state_of(self).link;
+    if (!link.end) return;
+    carry_out(self, event(*link.end, link.now()));
+    wake_at_deadline(self, node_courier_actor(self), link);
+  });
+}
+
+/// One of a transfer's messages.
+template <transfer_message M>
+void receive(pointer self, const M& message) {
+  drive(self, [&](link_end& link, link_time now) { return link.receive(now, message); });
+}
+
+/// An update is there with all its values: the server can have it.
+void hand_over(pointer self, const cargo_arrived& arrived) {
+  auto& state = state_of(self);
+  auto& link = *state.link.end;
+  const auto& run = *state.setup.run;
+  const auto found = state.announced.extract(arrived.transfer);
+  if (found) {
+    auto content = std::make_shared<submission>();
+    content->update = found.mapped();
+    auto delta = run.deltas->take();
+    const auto values = delta->span();
+    const auto shared = run.layout.end(section::averaged);
+    decode(arrived.how, link.content(), values.first(shared));
+    std::fill(values.begin() + static_cast<std::ptrdiff_t>(shared), values.end(), 0.0F);
+    content->delta = std::move(delta);
+    auto& place = state.places.at(content->update.id.worker);
+    if (place.round && place.round->work.id == content->update.id) place.update = content;
+    send(self, state.setup.server, submit_update{std::move(content)});
+  }
+  carry_out(self, link.release(state.link.now()));
+}
+
+/// What the node says of itself; the update's values follow.
+void announced(pointer self, const update_announced& message) {
+  auto& state = state_of(self);
+  const auto update = from_wire(message);
+  if (!state.places.contains(update.id.worker)) {
+    return lose(self, fmt::format("it sent an update of worker {}, which is not one of its own",
+                                  update.id.worker));
+  }
+  // Those of transfers before this one have arrived, or never will.
+  state.announced.erase(state.announced.begin(), state.announced.lower_bound(message.transfer));
+  if (state.announced.size() >= state.places.size()) {
+    return lose(self, "it announces more updates than it has workers");
+  }
+  state.announced[message.transfer] = update;
+}
+
+void told_goodbye(pointer self, const goodbye& message) {
+  auto& state = state_of(self);
+  switch (static_cast<farewell>(message.what)) {
+    case farewell::leaving:
+      if (state.now != phase::working) return lose(self, "");
+      say(self, "leaves when it has handed in");
+      send(self, state.setup.server,
+           leave_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers, true});
+      return;
+    case farewell::done:
+      if (state.now == phase::working) say(self, "has left");
+      return lose(self, "");
+    default:
+      say(self, "does not go on: " + printable(message.reason));
+      return lose(self, "");
+  }
+}
+
+// -- the server ---------------------------------------------------------------------------------
+
+void assign(pointer self, const assign_round& round) {
+  auto& state = state_of(self);
+  const auto& id = round.work.id;
+  state.places.at(id.worker) = {round, nullptr};
+  const auto what =
+      as_cargo(round.base, round.base->size(), content_kind::version, round.work.base_version);
+  drive(self, [&](link_end& link, link_time now) { return link.ship(now, id, what); });
+}
+
+void settle(pointer self, const update_settled& settled) {
+  auto& state = state_of(self);
+  auto& place = state.places.at(settled.id.worker);
+  if (!place.round || place.round->work.id != settled.id) return;  // of the worker's life before
+  place = {};
+  if (!state.link.end) return;
+  const auto& id = settled.id;
+  send(self, state.setup.node,
+       round_settled{id.worker, id.incarnation, id.sequence,
+                     static_cast<std::uint8_t>(settled.what)});
+  drive(self, [&](link_end& link, link_time now) { return link.settled(now, id); });
+}
+
+/// For a checkpoint, from what is known here: it never waits for a machine elsewhere. What the
+/// worker remembers from round to round stays there, so one that goes on from this begins anew.
+void capture(pointer self, const capture_worker& request) {
+  auto& state = state_of(self);
+  const auto& place = state.places.at(request.worker);
+  auto content = std::make_shared<worker_snapshot>();
+  content->worker = request.worker;
+  if (place.round) {
+    content->incarnation = place.round->work.id.incarnation;
+    auto& round = content->rounds.emplace_back();
+    round.work = place.round->work;
+    if (place.update) {
+      round.update = place.update->update;
+      round.delta = place.update->delta;
+    } else {
+      round.base = place.round->base;
+    }
+  }
+  send(self, state.setup.server, worker_captured{std::move(content)});
+}
+
+void close(pointer self, bool resumable) {
+  auto& state = state_of(self);
+  if (state.now == phase::gone) return end(self);
+  state.now = phase::closing;
+  state.closes_at = state.link.now() + closing_time;
+  send_after(self, closing_time, node_courier_actor(self), courier_tick{});
+  send(self, state.setup.node,
+       goodbye{static_cast<std::uint8_t>(resumable ? farewell::paused : farewell::finished), ""});
+}
+
+void tick(pointer self) {
+  auto& state = state_of(self);
+  if (state.closes_at && state.link.now() >= *state.closes_at) return end(self);
+  if (!tick_is_due(state.link)) return;
+  drive(self, [](link_end& link, link_time now) { return link.tick(now); });
+}
+
+// -- the actor ----------------------------------------------------------------------------------
+
+void start(pointer self, node_courier_setup setup) {
+  auto& state = state_of(self);
+  state.setup = std::move(setup);
+  for (const auto worker : state.setup.workers) state.places[worker];
+  const auto& run = *state.setup.run;
+  state.link.end.emplace(
+      link_setting(run.settings.network, content_kind::update, run.layout.end(section::averaged)),
+      state.link.now());
+  state.watched.watch(self, state.setup.node,
+                      [self](const caf::error&) { lose(self, "the connection is gone"); });
+  send(self, state.setup.node, welcome{std::move(state.setup.welcome)});
+  drive(self, [](link_end& link, link_time now) { return link.tick(now); });
+}
+
+void begin(pointer self) {
+  auto& state = state_of(self);
+  if (state.now != phase::preparing) return;
+  state.now = phase::working;
+  say(self, "joins with " + list_of(state.setup.workers));
+  send(self, state.setup.server,
+       join_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers});
+}
+
+}  // namespace
+
+node_courier_actor::behavior_type node_courier(pointer self, node_courier_setup setup) {
+  guarded(self, actor, [&] { start(self, std::move(setup)); });
+  return {
+      [self](const assign_round& round) { guarded(self, actor, [&] { assign(self, round); }); },
+      [self](const update_settled& settled) {
+        guarded(self, actor, [&] { settle(self, settled); });
+      },
+      [self](const capture_worker& request) {
+        guarded(self, actor, [&] { capture(self, request); });
+      },
+      [](const capture_written&) {},
+      [](const restore_worker&) {},
+      [self](const no_more_rounds&) {
+        if (state_of(self).now == phase::gone) return end(self);
+        send(self, state_of(self).setup.node,
+             goodbye{static_cast<std::uint8_t>(farewell::no_more), ""});
+      },
+      [self](const close_gate& over) { close(self, over.resumable); },
+      [self](const courier_tick&) { tick(self); },
+      [self](const node_ready&) { begin(self); },
+      [self](const update_announced& message) {
+        guarded(self, actor, [&] { announced(self, message); });
+      },
+      [self](const heartbeat& sign) {
+        drive(self, [&](link_end& link, link_time now) {
+          return link.receive(now, work_report{sign.steps, sign.running});
+        });
+      },
+      [self](const goodbye& message) { told_goodbye(self, message); },
+      [self](const transfer_offer& message) { receive(self, message); },
+      [self](const transfer_chunk& message) { receive(self, message); },
+      [self](const transfer_cancel& message) { receive(self, message); },
+      [self](const transfer_credit& message) { receive(self, message); },
+      [self](const transfer_verdict& message) { receive(self, message); },
+  };
+}
+
+}  // namespace rubato

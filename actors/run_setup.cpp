@@ -1,0 +1,81 @@
+#include "actors/run_setup.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "actors/parameter_file.hpp"
+#include "config/error.hpp"
+#include "transfer/buffer_coding.hpp"
+
+namespace rubato {
+namespace {
+
+void check_halves(const config& c, const dataset& data) {
+  if (c.evaluate.half == "all") return;
+  for (std::size_t i = 0; i < data.shards(); ++i) {
+    if (data.held_out(i).size() >= 2) continue;
+    throw usage_error(fmt::format(
+        "evaluate.half = \"{}\": the held-out data of shard \"{}\" is one batch and has "
+        "no halves; hold out more (data.held_out) or use smaller batches",
+        c.evaluate.half, data.info(i).name));
+  }
+}
+
+}  // namespace
+
+std::int64_t lane_count(const config& c) {
+  const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  const auto wanted = c.run.threads > 0
+                          ? c.run.threads
+                          : std::max<std::int64_t>(1, cores / c.workers.threads_per_lane);
+  // One lane for each worker is all that can be used.
+  return std::min(wanted, c.workers.count);
+}
+
+std::shared_ptr<run_context> make_context(const config& c, const run_parts& parts,
+                                          bool initial_version) {
+  auto run = std::make_shared<run_context>();
+  run->settings = c;
+  run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
+  check_halves(c, *run->data);
+  run->shard_weights = shard_weights(c, *run->data);
+  run->make_learner =
+      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
+  const auto model = run->make_learner();
+  run->layout = model->layout();
+  run->deltas = std::make_shared<buffer_pool>(run->layout.size());
+  run->encodings = std::make_shared<buffer_pool>(encoded_floats(run->codec_up(), run->layout));
+  if (!initial_version) return run;
+  auto initial = std::make_shared<parameter_buffer>(run->layout.size());
+  if (!parts.initialize && !c.run.init.empty()) {
+    load_parameters(c.run.init, run->layout, *initial);
+  } else {
+    if (parts.initialize) {
+      parts.initialize(*model);
+    } else {
+      initialize_parameters(c, *model);
+    }
+    const auto values = model->parameters();
+    std::copy(values.begin(), values.end(), initial->data());
+  }
+  run->initial = std::move(initial);
+  return run;
+}
+
+run_manifest manifest_of(const run_context& run) {
+  run_manifest manifest{run.layout, {}};
+  for (std::size_t i = 0; i < run.data->shards(); ++i) {
+    const auto info = run.data->info(i);
+    manifest.shards.push_back({info.name, info.training_size});
+  }
+  return manifest;
+}
+
+network_identity identity_of(const config::network_section& network) {
+  return {network.cert, network.key, network.ca};
+}
+
+}  // namespace rubato

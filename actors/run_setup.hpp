@@ -1,0 +1,55 @@
+// What the processes of a run begin with, be they the whole run, its server or one of its nodes.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "actors/context.hpp"
+#include "actors/run.hpp"
+#include "messages/caf.hpp"
+#include "network/handshake.hpp"
+
+namespace rubato {
+
+// The thread budget: lanes for the workers' steps; for actors that only pass messages on, CAF's
+// scheduler; and one thread for each actor that is detached because it computes or waits.
+constexpr std::size_t scheduler_threads = 2;
+
+/// Rounds that this machine computes at once, as its settings say.
+std::int64_t lane_count(const config& c);
+
+/// Loads the data and builds the model; with `initial_version` also that. Takes long.
+std::shared_ptr<run_context> make_context(const config& c, const run_parts& parts,
+                                          bool initial_version);
+
+/// What other nodes of the run must have as well.
+run_manifest manifest_of(const run_context& run);
+
+/// The certificates that a config names.
+network_identity identity_of(const config::network_section& network);
+
+/// The first reason why an actor is gone, told from whatever thread.
+class ending {
+ public:
+  void set(const caf::error& reason) {
+    const std::lock_guard lock(mutex_);
+    if (!reason_) reason_ = reason;
+    changed_.notify_all();
+  }
+  bool wait_for(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [this] { return reason_.has_value(); });
+  }
+  caf::error reason() const { return *reason_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<caf::error> reason_;
+};
+
+}  // namespace rubato

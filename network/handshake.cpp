@@ -1,0 +1,162 @@
+#include "network/handshake.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "config/error.hpp"
+
+namespace rubato {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t longest_name = 200;
+constexpr std::uint32_t most_workers = 1 << 20;
+
+json to_json(const run_manifest& manifest) {
+  auto tensors = json::array();
+  for (const auto& tensor : manifest.layout.tensors()) {
+    tensors.push_back({{"name", tensor.name},
+                       {"shape", tensor.shape},
+                       {"section", static_cast<std::uint8_t>(tensor.part)}});
+  }
+  auto shards = json::array();
+  for (const auto& shard : manifest.shards) {
+    shards.push_back({{"name", shard.name}, {"training_size", shard.training_size}});
+  }
+  return {{"tensors", std::move(tensors)}, {"shards", std::move(shards)}};
+}
+
+run_manifest manifest_from(const json& text) {
+  run_manifest manifest;
+  for (const auto& tensor : text.at("tensors")) {
+    const auto part = tensor.at("section").get<std::uint8_t>();
+    if (part > static_cast<std::uint8_t>(section::local)) throw run_error("no such section");
+    manifest.layout.add(tensor.at("name").get<std::string>(),
+                        tensor.at("shape").get<std::vector<std::int64_t>>(),
+                        static_cast<section>(part));
+  }
+  for (const auto& shard : text.at("shards")) {
+    manifest.shards.push_back(
+        {shard.at("name").get<std::string>(), shard.at("training_size").get<std::uint64_t>()});
+  }
+  return manifest;
+}
+
+/// Calls `parse` with the text as JSON; whatever is wrong becomes one kind of error.
+template <class Parse>
+auto parsed(const std::string& text, const char* what, Parse parse) {
+  try {
+    return parse(json::parse(text));
+  } catch (const std::exception& e) {
+    throw run_error(fmt::format("{} that cannot be read: {}", what, e.what()));
+  }
+}
+
+constexpr const char* names[] = {"trainable", "averaged", "local"};
+
+std::string describe(const tensor_entry& tensor) {
+  return fmt::format("\"{}\" [{}], {}", tensor.name, fmt::join(tensor.shape, ", "),
+                     names[static_cast<std::size_t>(tensor.part)]);
+}
+
+std::string describe(const run_manifest::shard& shard) {
+  return fmt::format("\"{}\" with {} to train on", shard.name, shard.training_size);
+}
+
+/// The first entry that differs; `same` compares two of them.
+template <class Entry, class Same>
+std::optional<std::string> difference(const char* what, const std::vector<Entry>& run,
+                                      const std::vector<Entry>& here, Same same) {
+  const auto count = std::min(run.size(), here.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (same(run[i], here[i])) continue;
+    return fmt::format("{} {} is {} in the run, and {} here", what, i, describe(run[i]),
+                       describe(here[i]));
+  }
+  if (run.size() == here.size()) return std::nullopt;
+  return fmt::format("the run has {} {}s, and here are {}", run.size(), what, here.size());
+}
+
+}  // namespace
+
+std::optional<std::string> difference(const run_manifest& run, const run_manifest& here) {
+  const auto same_tensor = [](const tensor_entry& a, const tensor_entry& b) {
+    return a.name == b.name && a.shape == b.shape && a.part == b.part;
+  };
+  if (auto found = difference("tensor", run.layout.tensors(), here.layout.tensors(), same_tensor)) {
+    return "another model: " + *found;
+  }
+  if (auto found = difference("shard", run.shards, here.shards, std::equal_to<>())) {
+    return "other data: " + *found;
+  }
+  return std::nullopt;
+}
+
+std::string printable(std::string text) {
+  constexpr std::size_t longest = 500;
+  if (text.size() > longest) text.replace(longest, text.npos, "...");
+  for (auto& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 127) c = ' ';
+  }
+  return text;
+}
+
+std::string to_text(const node_offer& offer) {
+  return json{{"name", offer.name},
+              {"instance", offer.instance},
+              {"workers", offer.workers},
+              {"run", offer.run},
+              {"before", offer.before}}
+      .dump();
+}
+
+node_offer parse_node_offer(const std::string& text) {
+  return parsed(text, "a hello", [](const json& read) {
+    node_offer offer;
+    read.at("name").get_to(offer.name);
+    read.at("instance").get_to(offer.instance);
+    read.at("workers").get_to(offer.workers);
+    read.at("run").get_to(offer.run);
+    read.at("before").get_to(offer.before);
+    const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+    if (offer.name.empty() || offer.name.size() > longest_name ||
+        !std::all_of(offer.name.begin(), offer.name.end(), printable)) {
+      throw run_error("the name of a node must be printable ASCII, and not long");
+    }
+    if (offer.workers == 0 || offer.workers > most_workers) {
+      throw run_error(fmt::format("a node must have 1 to {} workers", most_workers));
+    }
+    return offer;
+  });
+}
+
+std::string to_text(const run_offer& offer) {
+  auto settings = json::array();
+  for (const auto& [key, value] : offer.settings) settings.push_back({key, value});
+  return json{{"run", offer.run},
+              {"settings", std::move(settings)},
+              {"manifest", to_json(offer.manifest)},
+              {"workers", offer.workers}}
+      .dump();
+}
+
+run_offer parse_run_offer(const std::string& text) {
+  return parsed(text, "a welcome", [](const json& read) {
+    run_offer offer;
+    read.at("run").get_to(offer.run);
+    for (const auto& setting : read.at("settings")) {
+      offer.settings.emplace_back(setting.at(0).get<std::string>(),
+                                  setting.at(1).get<std::string>());
+    }
+    offer.manifest = manifest_from(read.at("manifest"));
+    read.at("workers").get_to(offer.workers);
+    if (offer.workers.empty()) throw run_error("it gives the node no workers");
+    return offer;
+  });
+}
+
+}  // namespace rubato

@@ -1,0 +1,231 @@
+// A server and its nodes as processes of their own, which are started, stopped and killed.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <tuple>
+
+#include "tests/process/program_fixture.hpp"
+
+using namespace rubato;
+
+namespace {
+
+struct cluster_fixture : program_fixture {
+  ~cluster_fixture() {
+    for (const auto& [name, child] : running) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+    }
+  }
+
+  /// Starts a server of a run that takes a few seconds; it prints to `serverout`.
+  void serve(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{"serve",
+                                       "tiny.toml",
+                                       "--run.directory",
+                                       "run",
+                                       "--clock.mode",
+                                       "wall",
+                                       "--run.local_steps",
+                                       "4000",
+                                       "--evaluate.every_local_steps",
+                                       "200",
+                                       "--network.heartbeat_seconds",
+                                       "0.1",
+                                       "--network.silence_seconds",
+                                       "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    running["server"] = start(
+        arguments, [] { ::signal(SIGINT, SIG_DFL); }, "server");
+    const auto line = wait_for("server", "--server ");
+    const auto begin = line.find("--server ") + 9;
+    address = line.substr(begin, line.find('\n', begin) - begin);
+  }
+
+  void work(const std::string& name, int workers, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{"work",
+                                       "tiny.toml",
+                                       "--server",
+                                       address,
+                                       "--name",
+                                       name,
+                                       "--workers",
+                                       std::to_string(workers),
+                                       "--run.threads",
+                                       "1",
+                                       "--network.heartbeat_seconds",
+                                       "0.1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    running[name] = start(
+        arguments, [] { ::signal(SIGINT, SIG_DFL); }, name);
+  }
+
+  /// What the process has printed, as soon as `part` is in it.
+  std::string wait_for(const std::string& name, const std::string& part) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    std::string printed;
+    while (std::chrono::steady_clock::now() < patience) {
+      printed = read(root / (name + "out"));
+      if (printed.find(part) != std::string::npos) return printed;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    FAIL(name << " did not print \"" << part << "\" but " << printed
+              << read(root / (name + "err")));
+    return printed;
+  }
+
+  outcome end_of(const std::string& name) {
+    const auto result = finish(running.at(name), name);
+    running.erase(name);
+    return result;
+  }
+
+  void send(const std::string& name, int number) { kill(running.at(name), number); }
+
+  /// Every round has one fate, and the summary counts them as the ledger does.
+  void check_balance() {
+    std::set<std::tuple<int, int, int>> rounds;
+    std::map<std::string, int> fates;
+    for (const auto& line : lines("run", "updates.jsonl")) {
+      fates[line["fate"]] += 1;
+      if (line["fate"] == "duplicate" || line["fate"] == "stale_incarnation") continue;
+      CHECK(rounds.emplace(line["worker"], line["incarnation"], line["sequence"]).second);
+    }
+    const auto updates = summary("run")["updates"];
+    for (const char* fate : {"applied", "abandoned", "run_ended"}) {
+      CAPTURE(fate);
+      CHECK(updates[fate] == fates[fate]);
+    }
+    CHECK(updates["rejected"] == fates["stale_incarnation"]);
+  }
+
+  std::string address;
+  std::map<std::string, pid_t> running;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(cluster_fixture,
+                  "nodes join, one leaves politely, one comes late, all end well") {
+  serve();
+  work("a", 2);
+  work("b", 1);
+  wait_for("server", "a (127.0.0.1:");
+  wait_for("server", "b (127.0.0.1:");
+  wait_for_evaluations("run", 4);
+  send("a", SIGINT);
+  const auto left = end_of("a");
+  CHECK(left.code == 130);
+  CHECK(left.out.find("everything is handed in; leaving") != std::string::npos);
+  work("c", 3);
+  wait_for("c", "taking part as workers");
+  const auto ended = end_of("server");
+  REQUIRE_MESSAGE(ended.code == 0, ended.err);
+  CHECK(end_of("b").code == 0);
+  CHECK(end_of("c").code == 0);
+  CHECK(summary("run")["updates"]["abandoned"] == 0);
+  check_balance();
+}
+
+TEST_CASE_FIXTURE(cluster_fixture, "a node that is killed does not stop the others") {
+  serve();
+  work("a", 2);
+  work("b", 2);
+  wait_for("server", "b (127.0.0.1:");
+  wait_for_evaluations("run", 4);
+  send("a", SIGKILL);
+  wait_for("server", "is lost: the connection is gone");
+  CHECK(end_of("a").code == -SIGKILL);
+  const auto ended = end_of("server");
+  REQUIRE_MESSAGE(ended.code == 0, ended.err);
+  CHECK(end_of("b").code == 0);
+  check_balance();
+}
+
+TEST_CASE_FIXTURE(
+    cluster_fixture,
+    "a node that is held up briefly stays, one that is for long is let go and comes back") {
+  serve({"--run.local_steps", "1000000"});
+  work("a", 1);
+  work("b", 1);
+  wait_for("server", "b (127.0.0.1:");
+  wait_for_evaluations("run", 2);
+  send("a", SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  send("a", SIGCONT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  CHECK(read(root / "serverout").find("is lost") == std::string::npos);
+
+  send("a", SIGSTOP);
+  const auto printed = wait_for("server", "is lost: nothing was heard of it for");
+  CHECK(printed.find("(deadline 2.") != std::string::npos);
+  send("a", SIGCONT);
+  wait_for("a", "it takes this node for lost: nothing was heard of it");
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  bool second_life = false;
+  while (!second_life && std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const auto log = read(root / "serverout");
+    second_life = log.find("a (127.0.0.1", log.find("is lost")) != std::string::npos;
+  }
+  CHECK(second_life);
+  send("server", SIGINT);
+  CHECK(end_of("server").code == 130);
+  check_balance();
+}
+
+TEST_CASE_FIXTURE(cluster_fixture, "a server that is killed and started again has its nodes back") {
+  serve({"--checkpoint.every_versions", "20"});
+  work("a", 2);
+  wait_for_evaluations("run", 5);
+  send("server", SIGKILL);
+  CHECK(end_of("server").code == -SIGKILL);
+  wait_for("a", "trying again in");
+  const auto where = address;
+  running["server"] = start(
+      {"serve", "--resume", "run", "--network.listen", where}, [] { ::signal(SIGINT, SIG_DFL); },
+      "server");
+  wait_for("server", "joins with workers 0, 1");
+  const auto ended = end_of("server");
+  REQUIRE_MESSAGE(ended.code == 0, ended.err);
+  CHECK(end_of("a").code == 0);
+  check_balance();
+}
+
+TEST_CASE_FIXTURE(cluster_fixture,
+                  "what a node gets wrong it says in one line, and the server goes on") {
+  serve();
+  work("other-data", 1, {"--data.paths", "['prose']"});
+  const auto wrong = end_of("other-data");
+  CHECK(wrong.code == 1);
+  CHECK(wrong.err.find("other data: the run has 2 shards, and here are 1") != std::string::npos);
+  wait_for("server", "does not go on: other data");
+
+  work("no-data", 1, {"--data.paths", "['nowhere']"});
+  CHECK(end_of("no-data").code == 2);
+
+  work("run-key", 1, {"--inner.lr", "0.5"});
+  const auto refused = end_of("run-key");
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("inner.lr is a setting of the whole run") != std::string::npos);
+
+  work("right", 4);
+  const auto ended = end_of("server");
+  REQUIRE_MESSAGE(ended.code == 0, ended.err);
+  CHECK(end_of("right").code == 0);
+}
+
+TEST_CASE_FIXTURE(cluster_fixture, "an address that others could reach needs TLS, or courage") {
+  const auto refused = run({"serve", "tiny.toml", "--clock.mode", "wall", "--network.listen",
+                            "0.0.0.0:0", "--run.directory", "never"});
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("--insecure-network") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(root / "never"));
+  CHECK(run({"work", "--server", "192.0.2.1:4711"}).code == 2);
+  CHECK(run({"serve", "tiny.toml"}).err.find("clock.mode = \"virtual\"") != std::string::npos);
+}
