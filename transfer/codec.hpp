@@ -1,7 +1,7 @@
 // How floats become bytes for the journey: f32, bf16, and whole numbers of 8 or 4 bits with one
 // scale a block. The same floats give the same bytes on every machine and instruction set.
 // Not here: what is lost on the way and comes along next time (error_feedback.hpp), differences
-// between versions (replica.hpp), sending (sender.hpp).
+// between versions (version_form.hpp), sending (sender.hpp).
 #pragma once
 
 #include <cstddef>

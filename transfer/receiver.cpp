@@ -20,11 +20,15 @@ transfer_verdict verdict_on(std::uint64_t transfer, verdict what, std::uint64_t 
   return sealed(transfer_verdict{transfer, expected, static_cast<std::uint8_t>(what), 0});
 }
 
+std::size_t size_of(const expected_content& content, codec c) {
+  return encoded_size(c, content.values) + content.exact * sizeof(float);
+}
+
 std::size_t largest_encoding(const std::vector<expected_content>& contents) {
   std::size_t largest = 0;
   for (const auto& content : contents) {
     for (const codec c : content.codecs) {
-      largest = std::max(largest, encoded_size(c, content.values));
+      largest = std::max(largest, size_of(content, c));
     }
   }
   return largest;
@@ -177,7 +181,7 @@ std::optional<transfer_receiver::refusal> transfer_receiver::refuse(
       std::find(content->codecs.begin(), content->codecs.end(), *c) == content->codecs.end()) {
     return refusal{verdict::unexpected_codec};
   }
-  const std::size_t size = encoded_size(*c, content->values);
+  const std::size_t size = size_of(*content, *c);
   if (offer.total_bytes != size) return refusal{verdict::wrong_size, size};
   // More chunks than their numbers can count would be too small ones.
   if (offer.chunk_bytes == 0 || offer.chunk_bytes > setting_.max_chunk_bytes ||

@@ -21,6 +21,7 @@ struct expected_content {
   std::uint8_t kind;          // a number that both ends agree on
   std::size_t values;         // floats, at least 1; the only size that is taken
   std::vector<codec> codecs;  // at least one
+  std::size_t exact = 0;      // floats behind them, as f32 whatever the codec (buffer_coding.hpp)
 };
 
 /// All of it is there: read content(), then call release().

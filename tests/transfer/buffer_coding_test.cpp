@@ -23,16 +23,17 @@ parameter_layout make_layout() {
   return layout;
 }
 
-parameter_buffer random_buffer(const parameter_layout& layout, std::uint64_t seed) {
-  random_generator random(seed, random_stream::test);
-  parameter_buffer buffer(layout.size());
-  for (const auto& tensor : layout.tensors()) {
-    for (std::size_t i = 0; i < tensor.size; ++i) {
-      buffer.data()[tensor.offset + i] = static_cast<float>(random.normal());
+struct random_buffer : parameter_buffer {
+  random_buffer(const parameter_layout& layout, std::uint64_t seed)
+      : parameter_buffer(layout.size()) {
+    random_generator random(seed, random_stream::test);
+    for (const auto& tensor : layout.tensors()) {
+      for (std::size_t i = 0; i < tensor.size; ++i) {
+        data()[tensor.offset + i] = static_cast<float>(random.normal());
+      }
     }
   }
-  return buffer;
-}
+};
 
 byte_span bytes_of(const parameter_buffer& buffer) {
   return std::as_bytes(buffer.span());
@@ -52,14 +53,14 @@ TEST_CASE("the bytes are those of the trainable section in the codec and of the 
 
 TEST_CASE("an update comes out as its codec has it, averaged tensors exact and local ones zero") {
   const auto layout = make_layout();
-  const auto update = random_buffer(layout, 1);
+  const random_buffer update(layout, 1);
   const std::size_t coded = layout.end(section::trainable);
   const std::size_t shared = layout.end(section::averaged);
   for (const codec c : all_codecs) {
     parameter_buffer bytes(encoded_floats(c, layout));
-    parameter_buffer kept = random_buffer(layout, 2);  // recycled: with old values
+    random_buffer kept(layout, 2);  // recycled: with old values
     encode_update(c, layout, update, nullptr, kept, bytes);
-    parameter_buffer out = random_buffer(layout, 3);
+    random_buffer out(layout, 3);
     decode_update(c, layout, bytes_of(bytes), out);
 
     std::vector<std::byte> expected_bytes(encoded_size(c, coded));
@@ -86,14 +87,14 @@ TEST_CASE("an update comes out as its codec has it, averaged tensors exact and l
 
 TEST_CASE("a version comes out as its form has it, averaged tensors exact") {
   const auto layout = make_layout();
-  const auto version = random_buffer(layout, 1);
-  const auto known = random_buffer(layout, 2);
+  const random_buffer version(layout, 1);
+  const random_buffer known(layout, 2);
   const std::size_t coded = layout.end(section::trainable);
   const std::size_t shared = layout.end(section::averaged);
   for (const version_form form : {version_form{codec::bf16, false}, version_form{codec::int8, true},
                                   version_form{codec::int4, true}}) {
     parameter_buffer bytes(encoded_floats(form.how, layout));
-    const auto* base = form.difference ? &known : nullptr;
+    const parameter_buffer* base = form.difference ? &known : nullptr;
     encode_version(form, layout, version, base, bytes);
     parameter_buffer out(layout.size());
     decode_version(form, layout, bytes_of(bytes), base, out);
@@ -109,7 +110,7 @@ TEST_CASE("a version comes out as its form has it, averaged tensors exact") {
 
 TEST_CASE("buffers and bytes of another size are refused") {
   const auto layout = make_layout();
-  const auto update = random_buffer(layout, 1);
+  const random_buffer update(layout, 1);
   parameter_buffer kept(layout.size());
   parameter_buffer small(layout.size() - 16);
   parameter_buffer bytes(encoded_floats(codec::int8, layout));

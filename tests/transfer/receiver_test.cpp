@@ -396,6 +396,22 @@ TEST_CASE("each kind of content has its own size and codecs, in one buffer") {
   CHECK(r.content().size() == 20);
 }
 
+TEST_CASE("behind the values of a codec there may be some in f32") {
+  auto setting = usual();
+  setting.expected[1].exact = 16;
+  transfer_receiver r(setting);
+  transfer_offer offer = offer_of(1);
+  offer.kind = 2;
+  offer.codec = static_cast<std::uint8_t>(codec::bf16);
+  offer.total_bytes = 20;
+  const auto refused = only<transfer_verdict>(r.receive(0s, sealed(offer)));
+  CHECK(ruling(refused) == verdict::wrong_size);
+  CHECK(refused.expected == 20 + 64);
+  offer.transfer = 2;
+  offer.total_bytes = 84;
+  CHECK(only<transfer_credit>(r.receive(0s, sealed(offer))).limit == 1);
+}
+
 TEST_CASE("any messages at all leave the receiver whole, and it can still be used") {
   std::set<verdict> rulings;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
