@@ -24,7 +24,9 @@ namespace rubato {
 
 /// Writes the run directory. Detached: disks may be slow.
 using recorder_actor = actor_interface<
-    takes<record_update>,       // append a line to updates.jsonl
+    takes<record_events>,       // append them to the journal, and lines to updates.jsonl
+    takes<continue_journal>,    // go on with the one that is there
+    takes<commit_records>,      // from itself: answer records_durable
     takes<version_evaluated>,   // append a line to metrics.jsonl
     takes<record_change>,       // the same, about a worker
     takes<begin_checkpoint>,    // write it, slice by slice, answer checkpoint_written
@@ -92,7 +94,7 @@ using server_actor = actor_interface<
     takes<leave_run>,           // from a courier, whose node leaves or is lost
     takes<submit_update>,       // from a worker
     takes<version_evaluated>,   // from the evaluator
-    takes<records_taken>,       // from the recorder, which must not fall far behind
+    takes<records_durable>,     // from the recorder: what follows from these may leave
     takes<worker_captured>,     // from a worker, to the recorder
     takes<capture_written>,     // from the recorder, to the worker's node
     takes<checkpoint_written>,  // from the recorder

@@ -15,6 +15,9 @@ using json = nlohmann::ordered_json;
 
 constexpr std::uint64_t report_every = 64;
 
+// No group of records is larger than this, but for the last that went into it.
+constexpr std::size_t group_bytes = std::size_t{256} << 20;
+
 json number(double x) {
   return std::isfinite(x) ? json(x) : json(nullptr);
 }
@@ -52,14 +55,55 @@ using pointer = actor_pointer<recorder_actor, recorder_state>;
 
 void open_files(pointer self) {
   auto& state = state_of(self);
+  const auto& record = state.setup.restored;
+  if (state.run->settings.journal.enabled) {
+    state.journal = std::make_unique<run_journal>(posix_file_system(),
+                                                  state.setup.directory->path(), state.run->layout);
+    if (!record.is_null()) state.journal->restore(record.at("books"));
+    if (state.setup.first_record) {
+      state.journal->begin(state.setup.identity, *state.setup.first_record);
+    }
+  }
   // Of a run that goes on, what came after the checkpoint happens again.
   const auto open = [&](const char* name, const char* file) {
-    const auto& restored = state.setup.restored;
-    const auto keep = restored.is_null() ? 0 : restored.at(name).get<std::uint64_t>();
+    const auto keep = record.is_null() ? 0 : record.at(name).get<std::uint64_t>();
     return std::make_unique<line_file>(state.setup.directory->file(file), keep);
   };
   state.updates = open("updates", "updates.jsonl");
   state.metrics = open("metrics", "metrics.jsonl");
+}
+
+void commit(pointer self) {
+  auto& state = state_of(self);
+  state.journal->commit();
+  send(self, state.server, records_durable{state.journal->durable_before()});
+}
+
+void record(pointer self, const record_events& batch) {
+  auto& state = state_of(self);
+  for (const auto& event : *batch.content) {
+    if (const auto* settled = std::get_if<settled_round>(&event.what)) {
+      state.updates->append(to_json_line(settled->record));
+    }
+    if (event.number) state.taken_before = *event.number + 1;
+  }
+  if (!state.journal) {
+    if (state.taken_before - state.reported < report_every) return;
+    state.reported = state.taken_before;
+    send(self, state.server, records_durable{state.reported});
+    return;
+  }
+  state.journal->add(batch.content);
+  if (state.journal->pending_bytes() >= group_bytes) {
+    commit(self);
+  } else if (!std::exchange(state.committing, true)) {
+    send(self, recorder_actor(self), commit_records{});  // behind all that waits here already
+  }
+}
+
+void continue_with(pointer self, const journal_end& end) {
+  state_of(self).journal->go_on(end);
+  commit(self);
 }
 
 void go_on_writing(pointer self) {
@@ -71,15 +115,17 @@ void go_on_writing(pointer self) {
 void begin(pointer self, const begin_checkpoint& request) {
   auto& state = state_of(self);
   const auto& directory = state.setup.directory->path();
+  const file_header header{state.setup.identity, request.version,
+                           state.journal ? request.record : 0};
   state.checkpoint =
-      std::make_unique<snapshot_writer>(posix_file_system(), checkpoint_folder(directory),
-                                        file_header{state.setup.identity, request.version, 0});
+      std::make_unique<snapshot_writer>(posix_file_system(), checkpoint_folder(directory), header);
   state.workers_awaited = request.workers;
   snapshot record;
   record.values["updates"] = state.updates->sync();
   record.values["metrics"] = state.metrics->sync();
   record.values["sha256"] =
       parameters_sha256(state.run->layout, request.run->buffers.at("parameters")->span());
+  if (state.journal) record.values["books"] = state.journal->books();
   state.checkpoint->add(std::string(run_part), *request.run);
   state.checkpoint->add(std::string(record_part), std::move(record));
   go_on_writing(self);
@@ -107,10 +153,15 @@ void write(pointer self) {
     }
     go_on_writing(self);
   } else if (state.workers_awaited == 0) {
+    const auto& settings = state.run->settings;
+    if (state.journal) commit(self);  // the records that it stands for come first
     state.checkpoint->commit();
     state.checkpoint.reset();
+    // A whole journal is replayed from the first one.
+    const bool whole = state.journal && settings.journal.keep == "all";
     keep_newest(posix_file_system(), checkpoint_folder(state.setup.directory->path()),
-                static_cast<std::size_t>(state.run->settings.checkpoint.keep));
+                static_cast<std::size_t>(settings.checkpoint.keep), whole);
+    if (state.journal && !whole) state.journal->keep_tail();
     send(self, state.server, checkpoint_written{});
   }
 }
@@ -126,13 +177,16 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
   state.setup = std::move(setup);
   guarded(self, "recorder", [&] { open_files(self); });
   return {
-      [self](const record_update& update) {
+      [self](const record_events& batch) {
+        guarded(self, "recorder", [&] { record(self, batch); });
+      },
+      [self](const continue_journal& journal) {
+        guarded(self, "recorder", [&] { continue_with(self, *journal.end); });
+      },
+      [self](const commit_records&) {
         guarded(self, "recorder", [&] {
-          auto& state = state_of(self);
-          state.updates->append(to_json_line(*update.content));
-          if (++state.unreported == report_every) {
-            send(self, state.server, records_taken{std::exchange(state.unreported, 0)});
-          }
+          state_of(self).committing = false;
+          commit(self);
         });
       },
       [self](const version_evaluated& evaluated) {
@@ -158,6 +212,7 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
         guarded(self, "recorder", [&] {
           auto& state = state_of(self);
           state.checkpoint.reset();
+          if (state.journal) commit(self);
           state.updates->flush();
           state.metrics->flush();
           save_parameters(state.setup.directory->file("parameters.safetensors"), state.run->layout,

@@ -1,13 +1,16 @@
 // The recorder actor: puts what happened into the run directory, in the order it is told, and
-// writes checkpoints in slices in between.
+// writes checkpoints in slices in between. Records of the journal become durable in groups: all
+// that had come by the time that the last group was on the disk.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 #include "recovery/resume.hpp"
+#include "recovery/run_journal.hpp"
 #include "recovery/snapshot.hpp"
 #include "storage/run_directory.hpp"
 
@@ -18,6 +21,7 @@ struct recorder_setup {
   std::shared_ptr<const run_directory> directory;
   run_identity identity;
   nlohmann::json restored;  // what it said in the checkpoint that the run goes on from; or null
+  std::optional<std::uint64_t> first_record;  // of a journal that begins; none: it goes on
 };
 
 struct recorder_state {
@@ -29,7 +33,10 @@ struct recorder_state {
   recorder_setup setup;
   std::unique_ptr<line_file> updates;
   std::unique_ptr<line_file> metrics;
-  std::uint64_t unreported = 0;  // records taken since the server was told
+  std::unique_ptr<run_journal> journal;  // null without one
+  bool committing = false;               // a commit_records is on its way
+  std::uint64_t taken_before = 0;        // without a journal: records
+  std::uint64_t reported = 0;            // of these, to the server
 
   std::unique_ptr<snapshot_writer> checkpoint;  // that is being written
   std::uint64_t workers_awaited = 0;            // that have not said where they are

@@ -23,7 +23,9 @@
 #include "model/blas.hpp"
 #include "model/precision.hpp"
 #include "recovery/branch.hpp"
+#include "recovery/history.hpp"
 #include "recovery/resume.hpp"
+#include "recovery/run_journal.hpp"
 #include "storage/run_lock.hpp"
 
 namespace rubato {
@@ -81,6 +83,25 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   return plan;
 }
 
+/// Null if there is nothing to go on with, and it begins anew. A branch that begins has no journal.
+std::shared_ptr<restored_run> restore_with_journal(const std::string& directory, const config& c) {
+  auto& files = posix_file_system();
+  std::shared_ptr<restored_run> restored = restore_run(files, directory);
+  if (!c.journal.enabled) return restored;
+  if (!restored) {
+    forget_beginning(files, directory);
+  } else if (c.run.branch.empty() || keeps_journal(files, directory)) {
+    restored->journal = mend_journal(files, directory, restored->header);
+  }
+  return restored;
+}
+
+/// Where the clock goes on: what is done again has taken its time already.
+run_time time_before(const restored_run& restored, bool on_wall_clock) {
+  const auto saved = restored.run.values.at("clock").get<run_time>();
+  return on_wall_clock && restored.journal ? std::max(saved, restored.journal->last) : saved;
+}
+
 /// The node of this process, with all workers.
 caf::strong_actor_ptr start_node(caf::actor_system& system, const run_context_ptr& run,
                                  const server_actor& server, std::int64_t lanes) {
@@ -123,7 +144,7 @@ run_summary run_training(const config& c, run_parts parts) {
     begin_branch(posix_file_system(), c, *directory, new_run_identity());
   }
   if (goes_on || !c.run.branch.empty()) {
-    restored = restore_run(posix_file_system(), directory->path());
+    restored = restore_with_journal(directory->path(), c);
   }
   const auto run = make_context(c, parts, restored == nullptr);
   directory->write("config.toml", to_toml(c));
@@ -148,8 +169,7 @@ run_summary run_training(const config& c, run_parts parts) {
     configure_network<caf::id_block::rubato_wire>(system_config, identity_of(c.network));
   }
   caf::actor_system system(system_config);
-  run->clock =
-      wall_clock(restored ? restored->run.values.at("clock").get<run_time>() : run_time{0});
+  run->clock = wall_clock(restored ? time_before(*restored, run->on_wall_clock()) : run_time{0});
   const auto end = std::make_shared<ending>();
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });

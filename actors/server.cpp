@@ -69,33 +69,36 @@ void server_state::start(pointer self, server_setup setup) {
   if (run.settings.record.pairwise_cosines) {
     similarity_ = std::make_unique<update_cosines>(run.layout.end(section::trainable));
   }
-  recorder_setup record{setup_.directory, setup_.identity, {}};
+  recorder_setup record{setup_.directory, setup_.identity, {}, 0};
   if (setup_.restored) {
     record.restored = setup_.restored->record;
+    record.first_record = setup_.restored->header.record;
+    if (setup_.restored->journal) record.first_record.reset();
     restore();
   }
   recorder_ = self->spawn<caf::detached + caf::linked>(recorder, setup_.run, server_actor(self),
                                                        std::move(record));
   evaluator_ = self->spawn<caf::detached + caf::linked>(evaluator, setup_.run, server_actor(self));
   for (const auto& version : evaluations_) send(self, evaluator_, version);
+  if (setup_.restored && setup_.restored->journal) continue_the_journal();
   if (!setup_.open) return;
   if (setup_.observer) setup_.observer->started(setup_.plan);
-  if (setup_.restored) begin_without_workers();
+  if (setup_.restored && !finished_) begin_without_workers();
 }
 
-/// Who takes part now is not who did when the checkpoint was written: what those were at is lost.
+/// Who takes part now is not who did when the run was killed: what those were at is lost.
 void server_state::begin_without_workers() {
   peopled_ = true;
   setup_.restored->workers.clear();
-  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) {
-    carry_out(coordinator_->worker_lost(now(), i));
-  }
+  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) let_go(now(), i, false);
 }
 
 // -- messages -----------------------------------------------------------------------------------
 
 void server_state::joined(const join_run& join) {
-  if (finished_) return;  // stopped before it began
+  advance();  // what has happened before
+  if (finished_) return;
+  const auto time = now();
   const auto node = caf::actor_cast<participant_actor>(join.node);
   watched_.watch(self_, node, [this](const caf::error& reason) {
     if (reason != caf::exit_reason::user_shutdown) self_->quit(failure_of("node", reason));
@@ -106,9 +109,10 @@ void server_state::joined(const join_run& join) {
     nodes_[worker] = node;
     if (auto content = saved(worker)) {
       send(self_, node, restore_worker{std::move(content)});
+      give_again(worker);
       continue;
     }
-    auto more = coordinator_->worker_joined(now(), worker);
+    auto more = let_join(time, worker);
     actions.insert(actions.end(), more.begin(), more.end());
     if (setup_.open) record_change(now(), worker, "join");
   }
@@ -123,20 +127,18 @@ void server_state::joined(const join_run& join) {
 }
 
 void server_state::left(const leave_run& leave) {
-  action_list actions;
+  advance();  // what has happened before
   for (const auto worker : leave.workers) {
-    if (!nodes_.contains(worker)) continue;
-    auto more = leave.after_rounds ? coordinator_->worker_retires(now(), worker)
-                                   : coordinator_->worker_lost(now(), worker);
-    actions.insert(actions.end(), more.begin(), more.end());
+    if (nodes_.contains(worker)) let_go(now(), worker, leave.after_rounds);
   }
-  carry_out(actions);
   if (!leave.after_rounds) {
     for (const auto worker : leave.workers) {
       if (nodes_.erase(worker) > 0 && !finished_) record_change(now(), worker, "leave");
     }
   }
-  send(self_, caf::actor_cast<node_courier_actor>(leave.node), no_more_rounds{});
+  when_durable([this, courier = leave.node] {
+    send(self_, caf::actor_cast<node_courier_actor>(courier), no_more_rounds{});
+  });
   advance();
 }
 
@@ -144,18 +146,17 @@ void server_state::remarked(const remark& said) {
   if (setup_.observer) setup_.observer->remarked(said.text);
 }
 
-/// What a checkpoint said of a worker that has not joined since; null if there is nothing.
-std::shared_ptr<const worker_snapshot> server_state::saved(worker_id worker) {
-  if (!setup_.restored) return nullptr;
-  const auto found = setup_.restored->workers.extract(worker);
-  return found ? found.mapped() : nullptr;
-}
-
 void server_state::submitted(const submit_update& submit) {
   const auto& update = submit.content->update;
   if (coordinator_->awaits(update.id)) {
-    arrived_[update.id] = decoded(submit.content);  // until its time has come
-    if (setup_.run->on_wall_clock()) events_.expect(now(), update.id);
+    const auto [place, is_new] = arrived_.try_emplace(update.id);
+    if (!is_new) return;  // it waits for its time
+    place->second = decoded(submit.content);
+    // No two events at the same time: the journal tells in which order things happened by that.
+    constexpr run_time later{1};
+    if (setup_.run->on_wall_clock()) {
+      events_.expect(std::max(now(), events_.now() + later), update.id);
+    }
     advance();
   } else if (setup_.run->on_wall_clock()) {
     carry_out(coordinator_->update_arrived(now(), update));  // to be refused
@@ -178,8 +179,9 @@ void server_state::evaluated(const version_evaluated& evaluated) {
   }
 }
 
-void server_state::recorded(std::uint64_t records) {
-  records_pending_ -= records;
+void server_state::recorded(std::uint64_t before) {
+  outbox_.durable(before);
+  deliver();
   advance();
 }
 
@@ -226,7 +228,8 @@ run_time server_state::now() const {
 
 /// Takes events in the order of the run's clock, as far as they have happened.
 void server_state::advance() {
-  while (!finished_ && records_pending_ < record_queue) {
+  if (!peopled_) return;  // also a run that goes on waits for its workers
+  while (!finished_ && next_record_ < outbox_.durable_before() + record_queue) {
     if (divergence_->diverged()) {
       carry_out(coordinator_->stop(now()));
       return;
@@ -240,7 +243,7 @@ void server_state::advance() {
     }
     events_.set_window_end(coordinator_->window_end());
     const auto event = events_.next();
-    if (!event && coordinator_->stranded() && peopled_ && !setup_.open) {
+    if (!event && coordinator_->stranded() && !setup_.open) {
       throw run_error("all workers have left, and workers.events brings none of them back");
     }
     if (!event || !may_take(*event)) return;
@@ -251,7 +254,7 @@ void server_state::advance() {
 
 bool server_state::checkpoint_is_due() const {
   const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
-  if (every == 0 || checkpointing_ || !peopled_) return false;
+  if (every == 0 || checkpointing_) return false;
   if (stopping_) return !checkpoint_is_last_;
   if (divergence_->doubtful()) return false;  // keep those of good parameters
   return !checkpoint_ || coordinator_->version() >= *checkpoint_ + every;
@@ -285,7 +288,11 @@ void server_state::take(const event_queue::event& event) {
       late_sum_ += update.late;
       late_max_ = std::max(late_max_, update.late);
     }
-    carry_out(coordinator_->update_arrived(event.time, update));
+    const auto decided = decided_.extract(*round);
+    carry_out(coordinator_->update_arrived(
+        event.time, update, decided ? std::optional(decided.mapped()) : std::nullopt));
+    record_if_gone(event.time, round->worker);  // it wanted to go, and this was its last
+    flush_records();
   } else if (const auto* planned = std::get_if<worker_change>(&event.what)) {
     change(event.time, *planned);
   } else {
@@ -295,7 +302,17 @@ void server_state::take(const event_queue::event& event) {
 
 void server_state::change(run_time time, const worker_change& change) {
   constexpr const char* names[] = {"pace", "leave", "join"};
-  carry_out(coordinator_->worker_changed(time, change));
+  switch (change.what) {
+    case worker_change::kind::leave:
+      let_go(time, change.worker, false);
+      break;
+    case worker_change::kind::join:
+      carry_out(let_join(time, change.worker));
+      break;
+    case worker_change::kind::pace:
+      carry_out(coordinator_->worker_changed(time, change));
+      break;
+  }
   record_change(time, change.worker, names[static_cast<std::size_t>(change.what)]);
 }
 
@@ -308,16 +325,41 @@ void server_state::record_change(run_time time, worker_id worker, const char* wh
                                                : std::numeric_limits<double>::quiet_NaN();
   record->quota = coordinator_->quota(worker);
   // Of nodes that come and go, remarks tell.
-  if (setup_.observer && !setup_.open) setup_.observer->worker_changed(*record);
+  if (setup_.observer && !setup_.open && !doing_again_) {
+    setup_.observer->worker_changed(*record);
+  }
   send(self_, recorder_, rubato::record_change{std::move(record)});
+}
+
+action_list server_state::let_join(run_time time, worker_id worker) {
+  auto actions = coordinator_->worker_joined(time, worker);
+  record({join_record{worker, coordinator_->incarnation(worker), time, {}}, nullptr});
+  return actions;
+}
+
+/// The worker leaves: at once, or when it is at no round.
+void server_state::let_go(run_time time, worker_id worker, bool after_rounds) {
+  const bool was_there = coordinator_->live(worker);
+  const auto actions = after_rounds ? coordinator_->worker_retires(time, worker)
+                                    : coordinator_->worker_lost(time, worker);
+  if (was_there) record_if_gone(time, worker);
+  carry_out(actions);
+}
+
+void server_state::record_if_gone(run_time time, worker_id worker) {
+  if (coordinator_->live(worker)) return;
+  record({fence_record{worker, coordinator_->incarnation(worker), time}, nullptr});
 }
 
 // -- actions ------------------------------------------------------------------------------------
 
 void server_state::carry_out(const action_list& actions) {
+  const auto* end = actions.empty() ? nullptr : std::get_if<finish_action>(&actions.back());
+  resumable_ = end != nullptr && end->interrupted && !divergence_->diverged();
   for (const auto& action : actions) {
     std::visit([this](const auto& a) { carry_out(a); }, action);
   }
+  flush_records();
 }
 
 void server_state::carry_out(const assign_action& action) {
@@ -329,15 +371,25 @@ void server_state::carry_out(const assign_action& action) {
   bytes_down_ += version.bytes;
   bytes_within_groups_ += action.group ? version.bytes : 0;
   if (merger_->needs_base()) bases_[id] = version.base;
-  send(self_, nodes_.at(id.worker),
-       assign_round{action.work, version.base, version.encoded, inner_for(action.work),
-                    action.steps_before});
+  if (action.group) starts_[id] = *action.group;
+  record({assigned_round{action.work, action.group,
+                         action.work.steps * setup_.run->data->tokens_per_batch()},
+          nullptr});
+  assign_round round{action.work, version.base, version.encoded, inner_for(action.work),
+                     action.steps_before};
+  if (doing_again_) {
+    again_[id] = std::move(round);
+  } else {
+    give(std::move(round));
+  }
 }
 
 void server_state::carry_out(const apply_action& action) {
   std::vector<merge_input> inputs;
+  const merge_place place{++merges_, action.group, action.inner_lr};
   for (std::size_t i = 0; i < action.updates.size(); ++i) {
     const auto& id = action.updates[i];
+    merged_[id] = place;
     merge_input input{arrived_.at(id)->delta, nullptr, action.weights[i]};
     if (merger_->needs_base()) input.base = bases_.at(id);
     inputs.push_back(std::move(input));
@@ -398,6 +450,8 @@ std::shared_ptr<const submission> server_state::decoded(
 void server_state::average_inner_states(const apply_action& action) {
   std::vector<const inner_state*> states;
   for (const auto& id : action.updates) states.push_back(arrived_.at(id)->inner.get());
+  // The journal has no inner states. What there was before stands in for them.
+  if (std::find(states.begin(), states.end(), nullptr) != states.end()) return;
   mean_inner_ = std::make_shared<const inner_state>(mean_of(states));
 }
 
@@ -412,40 +466,56 @@ std::shared_ptr<const inner_state> server_state::inner_for(const assignment& wor
 }
 
 void server_state::carry_out(const settle_action& action) {
-  const auto& record = action.record;
-  const auto& id = record.work.id;
-  auto line = std::make_shared<update_record>(record);
+  const auto& id = action.record.work.id;
+  const auto what = action.record.what;
+  run_event event{settled_round{action.record, {}, {}}, nullptr};
+  auto& settled = std::get<settled_round>(event.what);
   if (const auto found = cosines_.extract(id)) {
-    line->cosine_to_momentum = found.mapped().to_momentum;
-    line->cosine_to_others = found.mapped().to_others;
+    settled.record.cosine_to_momentum = found.mapped().to_momentum;
+    settled.record.cosine_to_others = found.mapped().to_others;
   }
-  if (!settles_no_round(record.what)) {  // a refused repetition leaves what still waits alone
+  if (const auto merge = merged_.extract(id)) {
+    const auto& content = *arrived_.at(id);
+    settled.merge = merge.mapped();
+    event.update = content.encoded ? content.encoded : content.delta;
+    event.how = setup_.run->codec_up();
+  }
+  if (!settles_no_round(what)) {  // a refused repetition leaves what still waits alone
     arrived_.erase(id);
     bases_.erase(id);
+    again_.erase(id);
+    if (const auto start = starts_.extract(id)) settled.start = start.mapped();
   }
-  if (record.what == fate::abandoned || record.what == fate::run_ended) events_.cancel(id);
-  records_pending_ += 1;
-  send(self_, recorder_, record_update{std::move(line)});
-  if (const auto node = nodes_.find(id.worker); node != nodes_.end()) {
-    send(self_, node->second, update_settled{id, record.what});
+  if (what == fate::abandoned || what == fate::run_ended) events_.cancel(id);
+  record(std::move(event));
+  if (doing_again_) {
+    // Its worker, and whoever watches, were told or have forgotten.
+  } else if (const auto node = nodes_.find(id.worker); node != nodes_.end()) {
+    when_durable([this, to = node->second, id, what] {
+      send(self_, to, update_settled{id, what});
+    });
   }
-  if (record.what != fate::applied) return;
+  if (what == fate::applied) report_progress(action.record);
+}
 
+void server_state::report_progress(const update_record& record) {
   staleness_.add(record.staleness);
   const bool first = staleness_.total() == 1;
   move_towards(recent_loss_, record.update.loss, first);
   move_towards(recent_staleness_, static_cast<double>(record.staleness), first);
-  if (setup_.observer) {
-    progress p;
-    p.local_steps = coordinator_->local_steps();
-    p.version = coordinator_->version();
-    p.clock_seconds = to_seconds(now());
-    p.wall_seconds = wall_seconds();
-    p.loss = recent_loss_;
-    p.staleness = recent_staleness_;
-    p.tokens = coordinator_->tokens();
-    setup_.observer->progressed(p);
-  }
+  if (!setup_.observer || doing_again_) return;
+  progress p;
+  p.worker = record.work.id.worker;
+  p.incarnation = record.work.id.incarnation;
+  p.sequence = record.work.id.sequence;
+  p.local_steps = coordinator_->local_steps();
+  p.version = coordinator_->version();
+  p.clock_seconds = to_seconds(now());
+  p.wall_seconds = wall_seconds();
+  p.loss = recent_loss_;
+  p.staleness = recent_staleness_;
+  p.tokens = coordinator_->tokens();
+  when_durable([this, p] { setup_.observer->progressed(p); });
 }
 
 void server_state::carry_out(const evaluate_action& action) {
@@ -463,7 +533,8 @@ void server_state::carry_out(const evaluate_action& action) {
 
 void server_state::carry_out(const finish_action& action) {
   finished_ = action;
-  ended_ = now();
+  ended_ = action.interrupted ? now() : events_.now();
+  if (!resumable_) record({end_record{coordinator_->version(), ended_}, nullptr});
   if (evaluating_ != coordinator_->version()) evaluate();
   end_when_evaluated();
 }
@@ -490,6 +561,7 @@ void server_state::evaluate() {
 void server_state::end_when_evaluated() {
   if (ending_ || !evaluations_.empty()) return;
   ending_ = true;
+  flush_records();  // they come before the end
   setup_.result->summary = summarise();
   send(self_, recorder_,
        record_end{current_, std::make_shared<const run_summary>(*setup_.result->summary)});
@@ -536,6 +608,7 @@ run_summary server_state::summarise() const {
   }
   s.late.max_seconds = to_seconds(late_max_);
   s.evaluations_skipped = evaluations_skipped_;
+  s.inner_states_behind = inner_states_behind_;
   s.bytes.down = bytes_down_;
   s.bytes.up = bytes_up_;
   s.bytes.within_groups = bytes_within_groups_;
@@ -585,8 +658,8 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       [self](const version_evaluated& evaluated) {
         guarded(self, "server", [&] { state_of(self).evaluated(evaluated); });
       },
-      [self](const records_taken& records) {
-        guarded(self, "server", [&] { state_of(self).recorded(records.count); });
+      [self](const records_durable& records) {
+        guarded(self, "server", [&] { state_of(self).recorded(records.before); });
       },
       [self](const worker_captured& worker) {
         guarded(self, "server", [&] { state_of(self).captured(worker); });

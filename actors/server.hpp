@@ -5,22 +5,27 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
 #include "coordination/coordinator.hpp"
 #include "coordination/divergence_watch.hpp"
 #include "coordination/event_queue.hpp"
+#include "coordination/outbox.hpp"
 #include "monitoring/observer.hpp"
 #include "monitoring/staleness_histogram.hpp"
 #include "optim/data_parallel.hpp"
 #include "optim/merger.hpp"
 #include "optim/update_cosines.hpp"
+#include "recovery/journal_tail.hpp"
+#include "recovery/records.hpp"
 #include "recovery/resume.hpp"
 #include "storage/run_directory.hpp"
 #include "transfer/versions_down.hpp"
@@ -57,7 +62,7 @@ class server_state {
   void remarked(const remark& said);
   void submitted(const submit_update& submit);
   void evaluated(const version_evaluated& evaluated);
-  void recorded(std::uint64_t records);
+  void recorded(std::uint64_t before);
   void captured(const worker_captured& worker);
   void capture_ended(const capture_written& written);
   void checkpoint_ended();
@@ -75,6 +80,25 @@ class server_state {
   void take_checkpoint();
   snapshot capture();
   void restore();
+  std::shared_ptr<const worker_snapshot> saved(worker_id worker);
+  void begin_without_workers();
+
+  // -- server_journal.cpp
+  bool journals() const { return setup_.run->settings.journal.enabled; }
+  void record(run_event event);
+  void flush_records();
+  void when_durable(std::function<void()> leave);
+  void deliver();
+  void give(assign_round round);
+  void give_again(worker_id worker);
+  void continue_the_journal();
+  void leave_tail(const journal_end& end);
+  void do_again();
+  bool bring_back(run_time at);
+  bool was_done_before(const update_id& id) const;
+  void take_until(run_time at);
+  bool unplanned(const journal_tail::entry& next) const;
+  void do_unplanned(const journal_tail::entry& next);
 
   run_time now() const;
   void advance();
@@ -83,14 +107,16 @@ class server_state {
   void take(const event_queue::event& event);
   void change(run_time time, const worker_change& change);
   void record_change(run_time time, worker_id worker, const char* what);
-  std::shared_ptr<const worker_snapshot> saved(worker_id worker);
-  void begin_without_workers();
+  action_list let_join(run_time time, worker_id worker);
+  void let_go(run_time time, worker_id worker, bool after_rounds);
+  void record_if_gone(run_time time, worker_id worker);
   void carry_out(const action_list& actions);
   void carry_out(const assign_action& action);
   void carry_out(const apply_action& action);
   void carry_out(const settle_action& action);
   void carry_out(const evaluate_action& action);
   void carry_out(const finish_action& action);
+  void report_progress(const update_record& record);
   void compare_updates(const apply_action& action);
   void average_inner_states(const apply_action& action);
   std::shared_ptr<const submission> decoded(const std::shared_ptr<const submission>& content) const;
@@ -127,12 +153,25 @@ class server_state {
   std::unique_ptr<divergence_watch> divergence_;
   std::optional<std::uint64_t> evaluating_;   // the newest version that was sent to be evaluated
   std::deque<evaluate_version> evaluations_;  // that are not back yet
-  std::uint64_t records_pending_ = 0;         // sent to the recorder, not yet taken
-  std::optional<std::uint64_t> checkpoint_;   // version of the newest, be it on the disk or not
-  bool checkpointing_ = false;                // it is not
-  bool checkpoint_is_last_ = false;           // it was taken to stop
-  bool begun_ = false;                        // the first one is on the disk: work may be given out
-  bool stopping_ = false;                     // ends as soon as a last one is
+
+  std::uint64_t next_record_ = 0;            // of the journal or, without one, sent to the recorder
+  std::vector<run_event> events_to_record_;  // of the actions that are being carried out
+  outbox<std::function<void()>> outbox_;     // what waits for records to be durable
+  std::uint64_t merges_ = 0;                 // those of groups too
+  std::map<update_id, merge_place> merged_;  // of updates whose settlement follows
+  std::map<update_id, group_id> starts_;     // of rounds that begin with what a group has
+  std::unique_ptr<journal_tail> tail_;       // what happens again; null: nothing any more
+  bool doing_again_ = false;                 // on the wall clock, before any worker is there
+  std::map<update_id, fate> decided_;        // of updates that arrive again
+  std::map<update_id, assign_round> again_;  // rounds that were given out in that time
+  std::set<worker_id> behind_;               // workers that have done others in that time
+
+  std::optional<std::uint64_t> checkpoint_;  // version of the newest, be it on the disk or not
+  bool checkpointing_ = false;               // it is not
+  bool checkpoint_is_last_ = false;          // it was taken to stop
+  bool begun_ = false;                       // the first one is on the disk: work may be given out
+  bool stopping_ = false;                    // ends as soon as a last one is
+  bool resumable_ = false;                   // it has ended so: what is in flight goes on later
   std::optional<finish_action> finished_;
   bool ending_ = false;
 
@@ -149,6 +188,7 @@ class server_state {
   run_time lane_time_{0};  // of rounds, in real time and since this process began ...
   run_time data_wait_{0};  // ... and how much of it passed without a batch
   std::uint64_t evaluations_skipped_ = 0;
+  std::uint64_t inner_states_behind_ = 0;
   std::optional<evaluation> last_;
   std::optional<evaluation> best_;
 };

@@ -22,10 +22,13 @@ void server_state::take_checkpoint() {
   checkpointing_ = true;
   checkpoint_is_last_ = stopping_;
   send(self_, recorder_,
-       begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_, nodes_.size()});
-  // Messages keep their order: each worker is told after all that happened before, and before all
-  // that happens from now on.
-  for (const auto& [worker, node] : nodes_) send(self_, node, capture_worker{worker, false});
+       begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_, nodes_.size(),
+                        next_record_});
+  // Messages keep their order, in the outbox too: each worker is told after all that happened
+  // before, and before all that happens from now on.
+  for (const auto& [worker, node] : nodes_) {
+    when_durable([this, to = node, worker] { send(self_, to, capture_worker{worker, false}); });
+  }
 }
 
 /// Everything but what the workers know. Nothing is copied: whatever a buffer belongs to goes on in
@@ -76,6 +79,10 @@ snapshot server_state::capture() {
   values["bytes_down"] = bytes_down_;
   values["bytes_up"] = bytes_up_;
   values["bytes_within_groups"] = bytes_within_groups_;
+  values["merges"] = merges_;
+  auto& starts = values["starts"] = json::array();
+  for (const auto& [id, group] : starts_) starts.push_back({{"round", id}, {"group", group}});
+  values["inner_states_behind"] = inner_states_behind_;
   values["late_rounds"] = late_rounds_;
   values["late_sum"] = late_sum_;
   values["late_max"] = late_max_;
@@ -149,6 +156,11 @@ void server_state::restore() {
   values.at("bytes_down").get_to(bytes_down_);
   values.at("bytes_up").get_to(bytes_up_);
   values.at("bytes_within_groups").get_to(bytes_within_groups_);
+  values.at("merges").get_to(merges_);
+  for (const auto& start : values.at("starts")) {
+    starts_[start.at("round").get<update_id>()] = start.at("group").get<group_id>();
+  }
+  values.at("inner_states_behind").get_to(inner_states_behind_);
   values.at("late_rounds").get_to(late_rounds_);
   values.at("late_sum").get_to(late_sum_);
   values.at("late_max").get_to(late_max_);
@@ -156,7 +168,26 @@ void server_state::restore() {
   values.at("last").get_to(last_);
   values.at("best").get_to(best_);
   checkpoint_ = setup_.restored->header.number;
+  next_record_ = setup_.restored->header.record;
+  outbox_.durable(next_record_);
   begun_ = true;
+}
+
+/// What a worker that joins goes on with: where it was at the checkpoint, but for what the journal
+/// says of the time after that; what it did then it does not remember. Null if there is nothing.
+std::shared_ptr<const worker_snapshot> server_state::saved(worker_id worker) {
+  if (!setup_.restored) return nullptr;
+  const auto found = setup_.restored->workers.extract(worker);
+  if (!found) return nullptr;
+  auto content = std::make_shared<worker_snapshot>(*found.mapped());
+  std::erase_if(content->rounds, [this](const round_snapshot& round) {
+    return !coordinator_->awaits(round.work.id);
+  });
+  if (behind_.contains(worker)) {
+    content->went = {};
+    content->replied = false;
+  }
+  return content;
 }
 
 }  // namespace rubato

@@ -207,6 +207,7 @@ class contest {
     auto c = config_;
     c.run.local_steps = warm_up(steps) + steps;
     c.evaluate.every_local_steps = c.run.local_steps;
+    c.journal.enabled = false;  // a bare loop has none
     return c;
   }
 

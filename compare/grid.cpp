@@ -116,6 +116,7 @@ config grid::effective_config(layered_config layers, double budget) const {
   own.emplace_back("run.local_steps", std::to_string(steps));
   config c = load_config(layers);
   c.checkpoint.every_versions = 0;  // a cell that was cut off starts afresh
+  c.journal.enabled = false;
   // Where the CPU would choose, results would depend on it.
   if (c.inner.precision == "auto") c.inner.precision = "f32";
   return c;

@@ -183,6 +183,11 @@ struct config {
     std::int64_t keep = 2;
   } checkpoint;
 
+  struct journal_section {
+    bool enabled = true;
+    std::string keep = "tail";  // tail | all
+  } journal;
+
   // -- what several keys together mean ------------------------------------------------------------
 
   /// The workers' paces and links are simulated: on the virtual clock, or by holding rounds up.

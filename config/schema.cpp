@@ -96,8 +96,9 @@ std::vector<key_spec> declare_keys() {
        .choices = {"no", "auto"},
        .help =
            "auto: where run.directory holds a run that has not finished, go on with it, from its "
-           "newest checkpoint. On the virtual clock it ends as if it had never been away; on "
-           "the wall clock what came after the checkpoint is lost."},
+           "newest checkpoint and its journal. On the virtual clock it ends as if it had never "
+           "been "
+           "away; on the wall clock rounds that were not done are done again."},
 
       // -- clock --------------------------------------------------------------------------------
       {.name = "clock.mode",
@@ -809,6 +810,21 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.checkpoint.keep; }),
        .range = from_to(1, 1e6),
        .help = "How many checkpoints stay, the newest."},
+
+      // -- journal ------------------------------------------------------------------------------
+      {.name = "journal.enabled",
+       .member = at([](auto& c) -> auto& { return c.journal.enabled; }),
+       .help = "Write down every round and every update before it has an effect outside, so that a "
+               "run that is killed loses none, and can be replayed and audited. No effect on "
+               "results."},
+      {.name = "journal.keep",
+       .member = at([](auto& c) -> auto& { return c.journal.keep; }),
+       .choices = {"tail", "all"},
+       .used_when = when("journal.enabled", {"true"}),
+       .help =
+           "tail: what going on from the oldest checkpoint that stays takes. all: from the "
+           "beginning of the run, with its first checkpoint, so that all of it can be replayed; "
+           "as large as all updates together."},
   };
 }
 

@@ -115,7 +115,8 @@ action_list coordinator::worker_retires(run_time now, worker_id worker) {
   const auto it = workers_.find(worker);
   if (finished_ || it == workers_.end() || !it->second.live) return {};
   it->second.retiring = true;
-  return it->second.outstanding ? action_list{} : worker_lost(now, worker);
+  idle_.erase(worker);
+  return it->second.outstanding.empty() ? worker_lost(now, worker) : action_list{};
 }
 
 action_list coordinator::worker_changed(run_time now, const worker_change& change) {
@@ -131,7 +132,8 @@ action_list coordinator::worker_changed(run_time now, const worker_change& chang
   return {};
 }
 
-action_list coordinator::update_arrived(run_time now, const arrival& update) {
+action_list coordinator::update_arrived(run_time now, const arrival& update,
+                                        std::optional<fate> decided) {
   action_list out;
   if (finished_) return out;
   auto reason = refusal(update);
@@ -145,12 +147,15 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
   if (const auto* base = base_of(state, update)) held.merged_before = base->merged_before;
   held.work = take_outstanding(state, update.id.sequence).work;
   if (!reason) held.work.base_version = update.base_version;
-  if (!reason && !has_usual_norm(held)) reason = fate::outlier;
+  if (!reason) {
+    const bool usual = has_usual_norm(held);
+    if (decided ? *decided == fate::outlier : !usual) reason = fate::outlier;
+  }
   local_steps_ += held.work.steps;
   state.totals.rounds += 1;
   state.totals.local_steps += held.work.steps;
   state.totals.compute_time += update.compute_time;
-  idle_.insert(update.id.worker);
+  if (!state.retiring) idle_.insert(update.id.worker);
   if (groups_.active()) groups_.arrived(update.id.worker, held.work.steps);
   if (reason) {
     shards_.refund(held.work.shard, held.work.steps);
@@ -164,7 +169,7 @@ action_list coordinator::update_arrived(run_time now, const arrival& update) {
     }
   }
   if (!sync() && check_budget(now, out)) return out;
-  if (state.retiring) {
+  if (state.retiring && state.outstanding.empty()) {
     const auto more = worker_lost(now, update.id.worker);  // it has no round any more
     out.insert(out.end(), more.begin(), more.end());
   }
@@ -208,6 +213,11 @@ bool coordinator::awaits(const update_id& id) const {
   const auto it = workers_.find(id.worker);
   if (it == workers_.end() || it->second.incarnation != id.incarnation) return false;
   return find_round(it->second, id.sequence) != it->second.outstanding.end();
+}
+
+bool coordinator::live(worker_id worker) const {
+  const auto it = workers_.find(worker);
+  return it != workers_.end() && it->second.live;
 }
 
 std::uint64_t coordinator::count(fate f) const {
@@ -407,16 +417,29 @@ std::uint64_t coordinator::staleness(const held_update& held) const {
 /// and the fate of all.
 void coordinator::apply(const std::vector<held_update>& updates, run_time now, action_list& out,
                         std::optional<group_id> group) {
-  struct verdict {
+  struct accepted {
+    const held_update* held;
     std::uint64_t staleness;
-    std::optional<double> weight;
+    double weight;
   };
-  std::vector<verdict> verdicts;  // on all, before anything changes
+  std::vector<accepted> merged;
   apply_action step;
+  const auto settle_as = [&](fate what, const held_update& held, std::uint64_t s, double weight) {
+    settle(now, held.work, held.update, what, out);
+    auto& record = std::get<settle_action>(out.back()).record;
+    record.staleness = s;
+    record.weight = weight;
+  };
+  // Those that are not merged are settled first: the version is still the one before.
   for (const auto& held : updates) {
     const auto s = staleness(held);
-    verdicts.push_back({s, staleness_.weight(s, held.work.steps)});
-    if (!verdicts.back().weight) continue;
+    const auto weight = staleness_.weight(s, held.work.steps);
+    if (!weight) {
+      shards_.refund(held.work.shard, held.work.steps);
+      settle_as(fate::too_stale, held, s, 0.0);
+      continue;
+    }
+    merged.push_back({&held, s, *weight});
     if (step.updates.empty()) {
       step.kind = held.work.kind;
       auto rates = held.work.rates;
@@ -424,7 +447,7 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
       step.inner_lr = learning_rate(config_.inner, rates, 0);
     }
     step.updates.push_back(held.update.id);
-    step.weights.push_back(*verdicts.back().weight);
+    step.weights.push_back(*weight);
   }
   const bool merges = !step.updates.empty();
   const bool changes = merges && !group && (sync() || ++accumulated_ == config_.outer.accumulate);
@@ -438,15 +461,7 @@ void coordinator::apply(const std::vector<held_update>& updates, run_time now, a
     step.group = group;
     out.push_back(std::move(step));
   }
-  for (std::size_t i = 0; i < updates.size(); ++i) {
-    const auto& work = updates[i].work;
-    const auto& [staleness, weight] = verdicts[i];
-    if (!weight) shards_.refund(work.shard, work.steps);
-    settle(now, work, updates[i].update, weight ? fate::applied : fate::too_stale, out);
-    auto& record = std::get<settle_action>(out.back()).record;
-    record.staleness = staleness;
-    record.weight = weight.value_or(0.0);
-  }
+  for (const auto& [held, s, weight] : merged) settle_as(fate::applied, *held, s, weight);
   if (changes && local_steps_ >= next_evaluation_) evaluate(out);
 }
 

@@ -124,7 +124,10 @@ class coordinator {
   /// An update has come in. Its fate is `applied` at once (async), at the end of the round (sync),
   /// or one of the reasons to refuse it, checked in the order of `fate`, but for `outlier`, which
   /// comes before `too_stale`.
-  action_list update_arrived(run_time now, const arrival& update);
+  /// `decided`: the fate that it had when the same happened before. Only then is the order in which
+  /// updates came to one merge of no importance; it is not known any more.
+  action_list update_arrived(run_time now, const arrival& update,
+                             std::optional<fate> decided = std::nullopt);
 
   /// Time has come to window_end().
   action_list tick(run_time now);
@@ -139,6 +142,8 @@ class coordinator {
   bool finished() const { return finished_; }
   /// What will happen to workers, known from the start: the caller says when it is time.
   const std::vector<worker_change>& changes() const { return tempo_.changes(); }
+  /// The worker has joined and is not lost.
+  bool live(worker_id worker) const;
   /// No worker is left.
   bool stranded() const { return live_ == 0; }
   /// The round was given out and has not arrived.

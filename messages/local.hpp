@@ -88,11 +88,13 @@ struct capture_written {
   worker_id worker;
 };
 
-/// Server to recorder: write a checkpoint of this; so many workers will say where they are.
+/// Server to recorder: write a checkpoint of this; so many workers will say where they are. What it
+/// does not hold begins with this record of the journal.
 struct begin_checkpoint {
   std::shared_ptr<const snapshot> run;
   std::uint64_t version;
   std::uint64_t workers;
+  std::uint64_t record;
 };
 
 /// Recorder to itself: write some more of the checkpoint, if nothing else is to be done before.
@@ -183,19 +185,31 @@ struct version_evaluated {
   std::shared_ptr<const evaluation> result;
 };
 
-/// Server to recorder: a line for the ledger.
-struct record_update {
-  std::shared_ptr<const update_record> content;
+struct run_event;    // recovery/records.hpp
+struct journal_end;  // storage/journal_reader.hpp
+
+/// Server to recorder: what has happened, all that one event led to.
+struct record_events {
+  std::shared_ptr<const std::vector<run_event>> content;
 };
+
+/// Server to recorder: the journal of the run that goes on is appended to behind this end.
+struct continue_journal {
+  std::shared_ptr<const journal_end> end;
+};
+
+/// Recorder to itself: make durable what was appended by now.
+struct commit_records {};
 
 /// Server to recorder: a line for the timeline.
 struct record_change {
   std::shared_ptr<const worker_change_record> content;
 };
 
-/// Recorder to server: this many records more have been taken care of.
-struct records_taken {
-  std::uint64_t count;
+/// Recorder to server: all records before this one are durable or, without a journal, taken care
+/// of.
+struct records_durable {
+  std::uint64_t before;
 };
 
 /// Server to recorder: the run is over; write the last files.
@@ -291,9 +305,11 @@ CAF_ADD_TYPE_ID(rubato_local, (rubato::batch_ready))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::batches_taken))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::evaluate_version))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::version_evaluated))
-CAF_ADD_TYPE_ID(rubato_local, (rubato::record_update))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::record_events))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::continue_journal))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::commit_records))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_change))
-CAF_ADD_TYPE_ID(rubato_local, (rubato::records_taken))
+CAF_ADD_TYPE_ID(rubato_local, (rubato::records_durable))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::record_end))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::recording_finished))
 CAF_ADD_TYPE_ID(rubato_local, (rubato::join_run))
@@ -330,9 +346,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batch_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::batches_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::evaluate_version)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::version_evaluated)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_events)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::continue_journal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::commit_records)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_change)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::records_taken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::records_durable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::record_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::recording_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(rubato::join_run)

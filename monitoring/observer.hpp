@@ -53,8 +53,14 @@ struct run_plan {
   std::vector<baseline_result> baselines;  // empty if not asked for
 };
 
-/// The state of a run, sent after each settled update or round.
+/// The state of a run, sent for each applied update as soon as it is certain: with a journal, when
+/// it is durable there. This may come after the state has moved on.
 struct progress {
+  // The update, as in updates.jsonl.
+  std::uint32_t worker = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t sequence = 0;
+  // And how far the run was with it.
   std::int64_t local_steps = 0;
   std::uint64_t version = 0;
   double clock_seconds = 0.0;  // on the run's clock (virtual or wall)
@@ -137,6 +143,9 @@ struct run_summary {
   } late;
   /// On the wall clock, evaluations that were due while the evaluator was still busy.
   std::uint64_t evaluations_skipped = 0;
+  /// On the wall clock: how many times a worker went on, after a kill, with an inner state from
+  /// before its last rounds.
+  std::uint64_t inner_states_behind = 0;
   struct {
     std::uint64_t down = 0;
     std::uint64_t up = 0;

@@ -154,6 +154,10 @@ std::string costs(const run_summary& s) {
     row("evaluations", fmt::format("{} skipped: each fell due while another was still running",
                                    s.evaluations_skipped));
   }
+  if (s.inner_states_behind > 0) {
+    row("resumed", fmt::format("{} times a worker went on with an older state of its optimizer",
+                               s.inner_states_behind));
+  }
   row("traffic", fmt::format("{} to the workers, {} to the server", human_bytes(s.bytes.down),
                              human_bytes(s.bytes.up)));
   if (s.bytes.within_groups > 0) {
@@ -231,6 +235,7 @@ std::string to_json(const run_summary& s) {
         {"mean_seconds", s.late.mean_seconds},
         {"max_seconds", s.late.max_seconds}}},
       {"evaluations_skipped", s.evaluations_skipped},
+      {"inner_states_behind", s.inner_states_behind},
       {"bytes",
        {{"down", s.bytes.down}, {"up", s.bytes.up}, {"within_groups", s.bytes.within_groups}}},
       {"final", as_json(s.final)},

@@ -16,10 +16,15 @@ std::string journal_folder(const std::string& directory) {
   return (std::filesystem::path(directory) / "journal").string();
 }
 
-void require_journal(file_system& files, const std::string& directory) {
+bool keeps_journal(file_system& files, const std::string& directory) {
   const auto folder = journal_folder(directory);
-  if (std::filesystem::is_directory(folder) && has_journal(files, folder)) return;
-  throw usage_error(fmt::format("{}: has no journal; no run writes one yet", directory));
+  return std::filesystem::is_directory(folder) && has_journal(files, folder);
+}
+
+void require_journal(file_system& files, const std::string& directory) {
+  if (keeps_journal(files, directory)) return;
+  throw usage_error(
+      fmt::format("{}: has no journal; it was run with journal.enabled = false", directory));
 }
 
 std::unique_ptr<run_lock> lock_to_read(const std::string& directory) {

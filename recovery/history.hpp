@@ -20,7 +20,9 @@ namespace rubato {
 /// The folder in a run directory that the journal is in.
 std::string journal_folder(const std::string& directory);
 
-/// Throws usage_error if the run directory has no journal.
+/// Whether the run directory has a journal.
+bool keeps_journal(file_system& files, const std::string& directory);
+/// Throws usage_error if it has none.
 void require_journal(file_system& files, const std::string& directory);
 
 /// Keeps a run from going on while its files are read. Null if the folder cannot be written, where

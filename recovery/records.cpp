@@ -218,6 +218,27 @@ settle_record to_journal(const settled_round& round, byte_span update, codec how
   return record;
 }
 
+byte_span bytes_of(const parameter_layout& layout, const run_event& event) {
+  if (!event.update) return {};
+  if (event.how == codec::f32) return update_bytes(layout, *event.update);
+  return std::as_bytes(event.update->span());
+}
+
+journal_record to_journal(const parameter_layout& layout, const run_event& event) {
+  return std::visit(
+      [&](const auto& what) -> journal_record {
+        using kind = std::decay_t<decltype(what)>;
+        if constexpr (std::same_as<kind, assigned_round>) {
+          return to_journal(what);
+        } else if constexpr (std::same_as<kind, settled_round>) {
+          return to_journal(what, bytes_of(layout, event), event.how);
+        } else {
+          return what;
+        }
+      },
+      event.what);
+}
+
 // -- and back -----------------------------------------------------------------------------------
 
 assigned_round from_journal(const assign_record& record) {

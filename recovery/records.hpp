@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "coordination/grouping.hpp"
 #include "coordination/types.hpp"
@@ -42,6 +43,21 @@ assign_record to_journal(const assigned_round& round);
 /// `update`: update_bytes(), or with another codec the bytes that travelled, of one that was
 /// merged; otherwise it may be empty. It is not copied.
 settle_record to_journal(const settled_round& round, byte_span update = {}, codec how = codec::f32);
+
+/// Something that happens in a run, on its way to the journal.
+struct run_event {
+  std::variant<join_record, fence_record, assigned_round, settled_round, note_record, end_record>
+      what;
+  version_ptr update;      // of a round that was merged, as it travelled; else null
+  codec how = codec::f32;  // the update's
+  std::optional<std::uint64_t> number = {};  // of its record; none: the journal gets none
+};
+
+/// Its update as bytes, which stay where they are.
+byte_span bytes_of(const parameter_layout& layout, const run_event& event);
+
+/// The update of a settle record stays the event's.
+journal_record to_journal(const parameter_layout& layout, const run_event& event);
 
 /// The reverse, bit for bit, but for the base version that an update of fate wrong_base named: the
 /// round's own stands in its place. Throw run_error for a kind or fate that is not known here.

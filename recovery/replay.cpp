@@ -69,15 +69,16 @@ void replayer::enter(const assign_record& work) {
                      work.base_version, version_));
   }
   if (!merger_.needs_base()) return;
-  auto& base = bases_[id_of(work)];
-  base = down_.send(work.worker, work.sequence == 0, current_).base;
-  if (!work.group) return;
-  const auto group = groups_.find(*work.group);
-  if (group == groups_.end()) {
-    fail(fmt::format("{} starts from what group {} has, but that has nothing of its own",
-                     to_string(id_of(work)), *work.group));
+  auto start = current_;
+  if (work.group) {
+    const auto group = groups_.find(*work.group);
+    if (group == groups_.end()) {
+      fail(fmt::format("{} starts from what group {} has, but that has nothing of its own",
+                       to_string(id_of(work)), *work.group));
+    }
+    start = group->second;
   }
-  base = group->second;
+  bases_[id_of(work)] = down_.send(work.worker, work.sequence == 0, start).base;
 }
 
 void replayer::enter(const settle_record& settled) {

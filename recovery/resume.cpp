@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 bool may_differ(const key_spec& spec) {
   const auto section = spec.section();
   return spec.scope == key_scope::node || spec.name == "run.name" || section == "evaluate" ||
-         section == "record" || section == "checkpoint";
+         section == "record" || section == "checkpoint" || spec.name == "journal.keep";
 }
 
 }  // namespace
@@ -50,8 +50,8 @@ std::vector<changed_setting> changed_settings(const config& before, const config
 void check_settings(const config& saved, const config& now) {
   for (const auto& change : changed_settings(saved, now)) {
     throw usage_error(
-        fmt::format("{} = {}: the run in {} was begun with {}, which its weights depend on; go on "
-                    "with that, or begin a new run in another folder",
+        fmt::format("{} = {}: the run in {} was begun with {}, which it depends on; go on with "
+                    "that, or begin a new run in another folder",
                     change.key, change.after, now.run.directory, change.before));
   }
 }

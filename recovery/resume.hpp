@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "recovery/journal_tail.hpp"
 #include "recovery/snapshot.hpp"
 #include "storage/file_system.hpp"
 #include "storage/run_directory.hpp"
@@ -22,15 +23,16 @@ std::string checkpoint_folder(const std::string& directory);
 /// As run_directory::state, but a run that a signal ended is one to go on with.
 run_state state_of_run(const std::string& directory);
 
-/// A setting that the weights depend on and that two configs have differently.
+/// A setting that a run depends on and that two configs have differently.
 struct changed_setting {
   std::string key;
   std::string before;  // as TOML
   std::string after;
 };
 
-/// All of them, in the order of the keys. What weights do not depend on: settings of a node, and
-/// how often is evaluated, recorded and saved.
+/// All of them, in the order of the keys: those that the weights depend on, and whether there is a
+/// journal. What a run does not depend on: settings of a node, and how often is evaluated, recorded
+/// and saved.
 std::vector<changed_setting> changed_settings(const config& before, const config& after);
 
 /// Throws usage_error, naming the key and both values, if there is any of them.
@@ -42,11 +44,12 @@ struct restored_run {
   snapshot run;
   nlohmann::json record;
   std::map<worker_id, std::shared_ptr<worker_snapshot>> workers;
-  std::vector<std::string> skipped;  // why newer ones were not taken, a line each
+  std::vector<std::string> skipped;            // why newer ones were not taken, a line each
+  std::optional<journal_extent> journal = {};  // that it goes on with
 };
 
-/// The newest one that is whole; nothing if there is none at all. Throws file_error if none of
-/// those that are there is whole, run_error if it is not one of a run.
+/// The newest one that is whole, without its journal; nothing if there is none at all. Throws
+/// file_error if none of those that are there is whole, run_error if it is not one of a run.
 std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory);
 
 }  // namespace rubato

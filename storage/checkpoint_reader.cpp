@@ -170,8 +170,9 @@ restored_checkpoint newest_valid(file_system& files, const std::string& folder) 
   return restore_newest(files, folder, [](checkpoint_reader& reader) { reader.verify(); });
 }
 
-void keep_newest(file_system& files, const std::string& folder, std::size_t keep) {
+void keep_newest(file_system& files, const std::string& folder, std::size_t keep, bool first_too) {
   std::vector<std::uint64_t> numbers = list_checkpoints(files, folder);
+  if (first_too && !numbers.empty()) numbers.erase(numbers.begin());
   const std::size_t excess =
       numbers.size() - std::min(numbers.size(), std::max<std::size_t>(keep, 1));
   for (std::size_t i = 0; i < excess; ++i) files.remove(checkpoint_path(folder, numbers[i]));

@@ -70,8 +70,9 @@ restored_checkpoint restore_newest(file_system& files, const std::string& folder
 /// The newest that is whole: reads all of it.
 restored_checkpoint newest_valid(file_system& files, const std::string& folder);
 
-/// Removes all but the newest `keep` (at least 1), oldest first, and what a killed process has
-/// left. Throws file_error.
-void keep_newest(file_system& files, const std::string& folder, std::size_t keep);
+/// Removes all but the newest `keep` (at least 1) and, with `first_too`, the very first: oldest
+/// first, and what a killed process has left. Throws file_error.
+void keep_newest(file_system& files, const std::string& folder, std::size_t keep,
+                 bool first_too = false);
 
 }  // namespace rubato

@@ -114,6 +114,10 @@ const journal_end& journal_reader::end() const {
   return end_;
 }
 
+journal_end journal_reader::end_before_last() const {
+  return {end_.run, segment_->header().number, last_offset_, end_.next_record - 1, std::nullopt};
+}
+
 void journal_reader::open(std::size_t index) {
   segment_ =
       std::make_unique<segment>(files_, numbered_path(folder_, segments_[index], segment_suffix));
@@ -172,7 +176,7 @@ std::optional<journal_entry> journal_reader::read_record() {
       segment_->fail(offset_, fmt::format("record {}: {}", number, error.what()));
     }
   }
-  offset_ += size;
+  last_offset_ = std::exchange(offset_, offset_ + size);
   ++end_.next_record;
   return entry;
 }

@@ -62,6 +62,9 @@ class journal_reader {
   std::optional<journal_entry> next();
   /// Once next() has returned nothing; throws std::logic_error before.
   const journal_end& end() const;
+  /// Where the journal would end if neither the record that next() gave last nor any behind it were
+  /// there. Only after next() has given one.
+  journal_end end_before_last() const;
 
   const run_identity& run() const { return end_.run; }
   /// Number of the first record that next() gives.
@@ -82,7 +85,8 @@ class journal_reader {
   std::vector<std::uint64_t> segments_;  // their numbers
   std::size_t current_ = 0;              // index into these
   std::unique_ptr<segment> segment_;
-  std::uint64_t offset_ = 0;  // of the next record, in the segment
+  std::uint64_t offset_ = 0;       // of the next record, in the segment
+  std::uint64_t last_offset_ = 0;  // of the one before it
   std::uint64_t first_record_ = 0;
   std::uint64_t from_ = 0;
   journal_end end_;  // as far as it is known

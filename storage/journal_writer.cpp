@@ -51,7 +51,12 @@ class gathering {
 
 journal_writer::journal_writer(file_system& files, std::string folder, const run_identity& run,
                                journal_options options)
-    : files_(files), folder_(std::move(folder)), run_(run), options_(options) {
+    : files_(files),
+      folder_(std::move(folder)),
+      run_(run),
+      options_(options),
+      next_record_(options.first_record),
+      durable_before_(options.first_record) {
   files_.create_folder(folder_);
   if (has_journal(files_, folder_)) {
     throw file_error("begin a journal in", folder_, "there is one already");

@@ -19,6 +19,8 @@ struct journal_options {
   /// A segment is ended by the first group with which it has this size, in bytes. A group is never
   /// divided, so segments can be larger.
   std::uint64_t segment_bytes = std::uint64_t{256} << 20;
+  /// The number that a new journal begins with, where a checkpoint says what came before.
+  std::uint64_t first_record = 0;
 };
 
 /// One thread at a time; one writer for a folder (run_lock). After commit() has failed nobody knows

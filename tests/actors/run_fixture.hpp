@@ -26,7 +26,9 @@ namespace rubato::fake {
 struct run_fixture {
   run_fixture() {
     static std::atomic<int> count{0};
-    root = std::filesystem::temp_directory_path() /
+    // In memory, if there is such a place: a run waits for the disk again and again.
+    const bool in_memory = std::filesystem::is_directory("/dev/shm");
+    root = (in_memory ? "/dev/shm" : std::filesystem::temp_directory_path()) /
            ("rubato-actors-" + std::to_string(getpid()) + "-" + std::to_string(count++));
     std::filesystem::create_directories(root);
     c.run.local_steps = 400;

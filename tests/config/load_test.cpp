@@ -174,6 +174,7 @@ override_list unusual_settings() {
       {"record.pairwise_cosines", "true"},
       {"checkpoint.every_versions", "7"},
       {"checkpoint.keep", "3"},
+      {"journal.keep", "all"},
   };
 }
 
@@ -239,6 +240,7 @@ override_list unusual_norm_settings() {
       {"data.paths", "['a']"},
       {"model.norm_statistics", "local"},
       {"network.overlap", "true"},
+      {"journal.enabled", "false"},
   };
 }
 
@@ -361,9 +363,9 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "x.toml:2: unknown key window.grace = \"long\"; the keys of [window] are policy, "
        "grace_seconds, quorum"},
       {"[modle]\nlayers = 1", "x.toml:1: unknown section [modle]; did you mean [model]?"},
-      {"[journal]\nenabled = true",
-       "x.toml:1: unknown section [journal]; the sections are run, clock, model, data, workers, "
-       "inner, outer, staleness, quota, window, network, evaluate, record, checkpoint"},
+      {"[diary]\nenabled = true",
+       "x.toml:1: unknown section [diary]; the sections are run, clock, model, data, workers, "
+       "inner, outer, staleness, quota, window, network, evaluate, record, checkpoint, journal"},
       {"run = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       {"[[run]]\nseed = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       // The first mistake of the file comes first.
@@ -478,7 +480,7 @@ TEST_CASE("mistakes on the command line are reported as such") {
       {"quotas.speed", "fast", "unknown key quotas.speed = \"fast\"; did you mean quota.speeds?"},
       {"no.such", "7",
        "unknown key no.such = 7; the sections are run, clock, model, data, workers, inner, outer, "
-       "staleness, quota, window, network, evaluate, record, checkpoint"},
+       "staleness, quota, window, network, evaluate, record, checkpoint, journal"},
       {"run", "7", "run is a section: its keys are run.<key>"},
       {"run.seed", "seven",
        "run.seed = \"seven\" must be a whole number from 0 to 9223372036854775807"},

@@ -75,6 +75,7 @@ run_summary late_summary() {
   s.late = {12, 0.31, 1.2};
   s.data_wait = 0.25;
   s.evaluations_skipped = 3;
+  s.inner_states_behind = 2;
   s.per_worker[1].seconds_per_step = 0.0;
   return s;
 }
@@ -125,6 +126,7 @@ TEST_CASE("summary.json has every promised key and every digit") {
   CHECK(json["late"] ==
         nlohmann::json({{"rounds", 0}, {"mean_seconds", 0.0}, {"max_seconds", 0.0}}));
   CHECK(json["evaluations_skipped"] == 0);
+  CHECK(json["inner_states_behind"] == 0);
   CHECK(json["bytes"] ==
         nlohmann::json({{"down", 541'000'000}, {"up", 540'000'000}, {"within_groups", 0}}));
   CHECK(json["final"]["loss"] == 0.1 + 0.2);
@@ -171,6 +173,7 @@ TEST_CASE("on the wall clock, without text, there are late rounds and no virtual
   CHECK(json["late"] ==
         nlohmann::json({{"rounds", 12}, {"mean_seconds", 0.31}, {"max_seconds", 1.2}}));
   CHECK(json["evaluations_skipped"] == 3);
+  CHECK(json["inner_states_behind"] == 2);
   CHECK(json["per_worker"][0]["seconds_per_step"] == 0.25);
   CHECK(json["per_worker"][1]["seconds_per_step"].is_null());  // never measured
 }

@@ -278,8 +278,11 @@ TEST_CASE("who loads a checkpoint can refuse it, and other errors are not swallo
 
 TEST_CASE("the newest are kept, at least one, and leftovers go") {
   memory_file_system files;
-  for (const std::uint64_t number : {8, 9, 10, 11}) write_small(files, number);
+  for (const std::uint64_t number : {0, 8, 9, 10, 11}) write_small(files, number);
   files.set_content(path_of(12) + ".partial-1-1", "left");
+  keep_newest(files, "checkpoints", 3, true);
+  CHECK(list_checkpoints(files, "checkpoints") == numbers{0, 9, 10, 11});
+  CHECK(files.list("checkpoints").size() == 4);
   keep_newest(files, "checkpoints", 3);
   CHECK(list_checkpoints(files, "checkpoints") == numbers{9, 10, 11});
   CHECK(files.list("checkpoints").size() == 3);

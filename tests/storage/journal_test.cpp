@@ -214,6 +214,30 @@ TEST_CASE("the end is not known before it is reached") {
   CHECK(reader.end().next_record == 1);
 }
 
+TEST_CASE("a journal can be cut off before any record that was read") {
+  memory_file_system whole;
+  const auto written = write_notes(whole, {1, 3, 2, 4}, {.segment_bytes = 300});
+  for (std::size_t keep = 0; keep < written.size(); ++keep) {
+    CAPTURE(keep);
+    memory_file_system files;
+    write_notes(files, {1, 3, 2, 4}, {.segment_bytes = 300});
+    journal_reader reader(files, "journal");
+    std::uint64_t number = 0;
+    do number = reader.next()->number;
+    while (number < keep);
+    const auto end = reader.end_before_last();
+    CHECK(end.next_record == keep);
+    if (end.segment + 1 < files.list("journal").size()) continue;  // only the last is cut
+    journal_writer writer(files, "journal", end);
+    writer.append(note("instead"));
+    writer.commit();
+    auto expected = written;
+    expected.resize(keep);
+    expected.push_back(flat(note("instead")));
+    CHECK(read_journal(files, "journal").records == expected);
+  }
+}
+
 TEST_CASE("reading can begin at any record, and needs neither the segments nor content before it") {
   memory_file_system files;
   const strings written = write_notes(files, {1, 1, 1, 1, 1, 1}, {64 + 2 * 56});
