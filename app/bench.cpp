@@ -4,22 +4,45 @@
 #include <vector>
 
 #include "app/commands.hpp"
+#include "bench/journal.hpp"
+#include "bench/recovery.hpp"
 #include "bench/step.hpp"
 #include "config/error.hpp"
 
 namespace rubato {
+namespace {
+
+void tell(std::string_view line) {
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+template <class Report>
+int show(const Report& report, bool as_json) {
+  std::fputs((as_json ? to_json(report) : to_text(report)).c_str(), stdout);
+  return exit_done;
+}
+
+}  // namespace
 
 int bench_step(const bench_step_options& options) {
   std::vector<std::string> notes;
   const config c = load_config(
       {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
-  const auto told = [](std::string_view line) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-  };
-  const auto report = measure_step(c, {options.steps, options.repeats}, told);
-  std::fputs((options.json ? to_json(report) : to_text(report)).c_str(), stdout);
-  return exit_done;
+  return show(measure_step(c, {options.steps, options.repeats}, tell), options.json);
+}
+
+int bench_journal(const bench_journal_options& options) {
+  auto measurement = options.measurement;
+  measurement.update_bytes = static_cast<std::uint64_t>(options.update_kib) << 10;
+  return show(measure_journal(measurement, tell), options.json);
+}
+
+int bench_recovery(const bench_recovery_options& options) {
+  override_list settings{{"model.kind", "mlp"}, {"data.kind", "gaussian-mixtures"}};
+  settings.insert(settings.end(), options.overrides.begin(), options.overrides.end());
+  const config c = load_config({.layers = {{.settings = settings}}});
+  return show(measure_recovery(c, options.measurement, tell), options.json);
 }
 
 }  // namespace rubato

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/journal.hpp"
+#include "bench/recovery.hpp"
 #include "config/load.hpp"
 
 namespace rubato {
@@ -105,5 +107,23 @@ struct bench_step_options {
 
 /// `rubato bench step`: returns the exit code.
 int bench_step(const bench_step_options& options);
+
+struct bench_journal_options {
+  journal_bench_options measurement;
+  std::int64_t update_kib = 4096;
+  bool json = false;
+};
+
+/// `rubato bench journal`: returns the exit code.
+int bench_journal(const bench_journal_options& options);
+
+struct bench_recovery_options {
+  recovery_bench_options measurement;
+  override_list overrides;  // of the outer optimizer
+  bool json = false;
+};
+
+/// `rubato bench recovery`: returns the exit code.
+int bench_recovery(const bench_recovery_options& options);
 
 }  // namespace rubato

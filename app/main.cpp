@@ -146,6 +146,46 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   step_command->add_flag("--json", step_bench.json, "Print JSON, with every single measurement");
 
+  const auto measurements_of = [](CLI::App* command, auto& options) {
+    command
+        ->add_option("--directory", options.measurement.directory,
+                     "A folder on the disk to measure; by default the one for temporary files")
+        ->check(CLI::ExistingDirectory);
+    command->add_option("--repeats", options.measurement.repeats, "Measurements of each side")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command->add_flag("--json", options.json, "Print JSON, with every single measurement");
+  };
+
+  bench_journal_options journal_bench;
+  auto* journal_command = bench_command->add_subcommand(
+      "journal", "How fast the journal writes, against dd with the same blocks and syncs");
+  journal_command->add_option("--update-kib", journal_bench.update_kib, "Size of an update")
+      ->check(CLI::Range(1, 1 << 22))
+      ->capture_default_str();
+  journal_command
+      ->add_option("--group", journal_bench.measurement.group_updates, "Updates that share a sync")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  journal_command->add_option("--groups", journal_bench.measurement.groups, "In a measurement")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  measurements_of(journal_command, journal_bench);
+
+  bench_recovery_options recovery_bench;
+  auto* recovery_command = bench_command->add_subcommand(
+      "recovery",
+      "From a checkpoint and a journal to parameters, against reading the same bytes and merging; "
+      "takes --outer.* keys");
+  recovery_command
+      ->add_option("--parameters", recovery_bench.measurement.parameters, "Of the model")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{10'000'000'000}))
+      ->capture_default_str();
+  recovery_command->add_option("--updates", recovery_bench.measurement.updates, "In the journal")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  measurements_of(recovery_command, recovery_bench);
+
   bool markdown = false;
   auto* options_command = app.add_subcommand("options", "Describe every configuration key");
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
@@ -209,8 +249,18 @@ int run(int argc, char** argv) {
         "command line: `rubato checkpoint` needs to know what to do; there are inspect, verify and "
         "export");
   }
+  if (*journal_command) {
+    without_keys("bench journal");
+    return bench_journal(journal_bench);
+  }
+  if (*recovery_command) {
+    recovery_bench.overrides = std::move(line.overrides);
+    return bench_recovery(recovery_bench);
+  }
   if (*bench_command && !*step_command) {
-    throw usage_error("command line: `rubato bench` needs to know what to measure; there is step");
+    throw usage_error(
+        "command line: `rubato bench` needs to know what to measure; there are step, journal and "
+        "recovery");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

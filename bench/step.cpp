@@ -1,14 +1,12 @@
 #include "bench/step.hpp"
 
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +14,7 @@
 #include <utility>
 #include <variant>
 
+#include "bench/measurement.hpp"
 #include "config/error.hpp"
 #include "coordination/coordinator.hpp"
 #include "model/local_round.hpp"
@@ -79,27 +78,6 @@ class stopwatch final : public run_observer {
   std::int64_t tokens_before_ = 0;
   std::optional<reading> begin_;
   std::optional<step_cost> cost_;
-};
-
-/// A folder of its own that goes away with it.
-class temporary_folder {
- public:
-  temporary_folder() : path_((fs::temp_directory_path() / "rubato-bench-XXXXXX").string()) {
-    if (mkdtemp(path_.data()) == nullptr) {
-      throw run_error(path_ + ": cannot create a folder for the runs of the benchmark");
-    }
-  }
-  ~temporary_folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 /// One worker that trains as `c` says, alone and undisturbed, whatever the method of `c`.
@@ -183,7 +161,7 @@ class contest {
 
   /// The same in a run.
   outcome in_runtime(std::int64_t steps) const {
-    const temporary_folder folder;
+    const scratch_folder folder;
     auto c = with_budget(steps);
     c.run.directory = folder.path();
     const auto watch = std::make_shared<stopwatch>(warm_up(steps), c.run.local_steps);
@@ -255,60 +233,37 @@ std::int64_t steps_that_take(double seconds, const contest& sides) {
   }
 }
 
-std::string cpu_model() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown";
-}
-
 // -- statistics ---------------------------------------------------------------------------------
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
+/// What `measure` makes of each cost.
+template <class Measure>
+spread spread_of(const std::vector<step_cost>& costs, Measure measure) {
+  std::vector<double> values;
+  for (const auto& cost : costs) values.push_back(measure(cost));
+  return spread(std::move(values));
 }
 
-/// Median and median absolute deviation from it, of what `measure` makes of each cost.
-struct spread {
-  template <class Measure>
-  spread(const std::vector<step_cost>& costs, Measure measure) {
-    for (const auto& cost : costs) values.push_back(measure(cost));
-    middle = median(values);
-    std::vector<double> distances;
-    for (const auto value : values) distances.push_back(std::abs(value - middle));
-    deviation = median(distances);
-  }
-
-  std::vector<double> values;
-  double middle;
-  double deviation;
-};
-
 spread cpu_time(const std::vector<step_cost>& costs) {
-  return {costs, [](const step_cost& c) { return c.cpu_microseconds_per_token(); }};
+  return spread_of(costs, [](const step_cost& c) { return c.cpu_microseconds_per_token(); });
 }
 
 spread rate(const std::vector<step_cost>& costs) {
-  return {costs, [](const step_cost& c) { return c.tokens_per_second(); }};
+  return spread_of(costs, [](const step_cost& c) { return c.tokens_per_second(); });
+}
+
+/// Of CPU time per token.
+paired_times pairs_of(const step_report& report) {
+  return {cpu_time(report.runtime).values, cpu_time(report.bare).values};
 }
 
 }  // namespace
 
 double step_report::ratio_of_medians() const {
-  return cpu_time(runtime).middle / cpu_time(bare).middle;
+  return pairs_of(*this).ratio_of_medians();
 }
 
 double step_report::median_of_ratios() const {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < bare.size(); ++i) {
-    ratios.push_back(runtime[i].cpu_microseconds_per_token() /
-                     bare[i].cpu_microseconds_per_token());
-  }
-  return median(std::move(ratios));
+  return pairs_of(*this).median_of_ratios();
 }
 
 step_report measure_step(const config& c, const step_options& options,
