@@ -48,7 +48,7 @@ settle_record to_journal(const settled_round& round, byte_span update = {}, code
 struct run_event {
   std::variant<join_record, fence_record, assigned_round, settled_round, note_record, end_record>
       what;
-  version_ptr update;      // of a round that was merged, as it travelled; else null
+  version_ptr update = nullptr;  // of a round that was merged, as it travelled; else null
   codec how = codec::f32;  // the update's
   std::optional<std::uint64_t> number = {};  // of its record; none: the journal gets none
 };

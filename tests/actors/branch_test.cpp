@@ -100,6 +100,7 @@ TEST_CASE_FIXTURE(fixture, "what two configs have in common ends where they begi
   CHECK(common_steps(other, third) == 300);
   third.outer.optimizer = "nesterov";
   CHECK(common_steps(other, third) == 150);
+  third = c;
   third.quota.stages = {"0 5"};
   CHECK(common_steps(c, third) == 0);
   other = c;

@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
     parts.make_learner = [] { return std::make_unique<fake::quadratic>(take_a_while); };
     parts.initialize = [](learner&) {};
     parts.observer = std::make_shared<speaker>();
-    run_training(load_config({.paths = {argv[1]}}), parts);
+    run_training(load_config(argv[1]), parts);
     return 0;
   } catch (const std::exception& e) {
     fmt::print(stderr, "witnessed_run: {}\n", e.what());

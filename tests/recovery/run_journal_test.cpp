@@ -27,7 +27,7 @@ using event_list = std::vector<run_event>;
 /// A record of a little run as the event that it is of.
 run_event event_of(const parameter_layout& layout, std::uint64_t number,
                    const journal_record& record) {
-  run_event event{note_record{}, nullptr, number};
+  run_event event{.what = note_record{}, .number = number};
   if (const auto* work = std::get_if<assign_record>(&record)) {
     event.what = from_journal(*work);
   } else if (const auto* settled = std::get_if<settle_record>(&record)) {
@@ -155,7 +155,7 @@ TEST_CASE_FIXTURE(fixture, "the tail is what comes after the checkpoint, but for
   journal.begin(identity);
   journal.add(events(0, 30));
   journal.add(
-      std::make_shared<const event_list>(event_list{{note_record{"topic", "text"}, nullptr, 30}}));
+      std::make_shared<const event_list>(event_list{{.what = note_record{"topic", "text"}, .number = 30}}));
   journal.commit();
   const auto extent = mend_journal(disk, directory, {identity, 1, 20});
 
