@@ -297,6 +297,16 @@ caf::expected<std::uint16_t> publish(caf::actor_system& system, const Handle& ac
   return system.middleman().publish(actor, port, host.c_str(), reuse);
 }
 
+/// Why a connection did not come about, for people.
+inline std::string explain_connecting(const caf::error& reason) {
+  if (reason == caf::sec::cannot_connect_to_node) return "nobody listens there";
+  if (reason == caf::sec::request_timeout) return "it did not answer";
+  if (reason == caf::sec::disconnect_during_handshake) {
+    return "it broke off: it takes other certificates, or TLS from one side only";
+  }
+  return explain(reason);
+}
+
 /// Connects to the actor that was published there. Calls one of the two back, the second with a
 /// sentence.
 template <class Handle, class Self, class OnConnected, class OnError>
@@ -311,8 +321,8 @@ void connect(Self* self, const std::string& host, std::uint16_t port, bool encry
           on_error("nobody is to be reached there");
         }
       },
-      [=](const caf::error& reason) { on_error(explain(reason)); }, caf::connect_atom_v, host,
-      port);
+      [=](const caf::error& reason) { on_error(explain_connecting(reason)); }, caf::connect_atom_v,
+      host, port);
 }
 
 /// Calls back with "address:port" of an actor's process, or with words in its place.

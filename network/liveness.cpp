@@ -75,10 +75,8 @@ std::optional<nanoseconds> liveness::work_patience() const {
 
 std::optional<std::string> liveness::verdict(link_time now) const {
   if (now >= deadline()) {
-    return fmt::format(
-        "nothing was heard of it for {:.1f} s, and never is it silent for so long "
-        "(deadline {:.1f} s)",
-        seconds(now - last_), seconds(patience()));
+    return fmt::format("nothing was heard of it for {:.1f} s (deadline {:.1f} s)",
+                       seconds(now - last_), seconds(patience()));
   }
   const auto limit = work_patience();
   if (limit && now >= *last_step_ + *limit) {

@@ -220,6 +220,39 @@ TEST_CASE_FIXTURE(cluster_fixture,
   CHECK(end_of("right").code == 0);
 }
 
+TEST_CASE_FIXTURE(cluster_fixture,
+                  "with TLS, who has a certificate of the authority takes part, and nobody else") {
+  const auto with = [](const std::string& folder, const std::string& name) {
+    return std::vector<std::string>{"--network.cert", folder + "/" + name + ".pem",
+                                    "--network.key",  folder + "/" + name + ".key",
+                                    "--network.ca",   folder + "/ca.pem"};
+  };
+  REQUIRE(run({"certs", "ours", "server", "a"}).code == 0);
+  REQUIRE(run({"certs", "others", "b"}).code == 0);
+  namespace fs = std::filesystem;
+  CHECK((fs::status(root / "ours/a.key").permissions() & fs::perms::others_read) ==
+        fs::perms::none);
+  const auto before = read(root / "ours/a.pem");
+  CHECK(run({"certs", "ours", "a"}).code == 2);
+  CHECK(read(root / "ours/a.pem") == before);
+  CHECK(run({"certs", "ours", "../a"}).code == 2);
+
+  serve(with("ours", "server"));
+  auto foreign = with("others", "b");
+  foreign.insert(foreign.end(), {"--network.retry_seconds", "1"});
+  work("b", 1, foreign);
+  work("plain", 1, {"--network.retry_seconds", "1"});
+  CHECK(end_of("b").code == 1);
+  CHECK(end_of("plain").code == 1);
+  work("partly", 1, {"--network.ca", "ours/ca.pem"});
+  CHECK(end_of("partly").code == 2);
+  work("a", 4, with("ours", "a"));
+  const auto ended = end_of("server");
+  REQUIRE_MESSAGE(ended.code == 0, ended.err);
+  CHECK(end_of("a").code == 0);
+  CHECK(ended.out.find("lost") == std::string::npos);
+}
+
 TEST_CASE_FIXTURE(cluster_fixture, "an address that others could reach needs TLS, or courage") {
   const auto refused = run({"serve", "tiny.toml", "--clock.mode", "wall", "--network.listen",
                             "0.0.0.0:0", "--run.directory", "never"});
