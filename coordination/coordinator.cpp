@@ -115,8 +115,18 @@ action_list coordinator::worker_retires(run_time now, worker_id worker) {
   const auto it = workers_.find(worker);
   if (finished_ || it == workers_.end() || !it->second.live) return {};
   it->second.retiring = true;
+  action_list out;
+  dismiss(now, worker, out);
+  update_window(now);
+  return out;
+}
+
+/// One that retires gets no more rounds; without any it is gone.
+void coordinator::dismiss(run_time now, worker_id worker, action_list& out) {
   idle_.erase(worker);
-  return it->second.outstanding.empty() ? worker_lost(now, worker) : action_list{};
+  if (!workers_.at(worker).outstanding.empty()) return;
+  const auto more = worker_lost(now, worker);
+  out.insert(out.end(), more.begin(), more.end());
 }
 
 action_list coordinator::worker_changed(run_time now, const worker_change& change) {
@@ -169,10 +179,7 @@ action_list coordinator::update_arrived(run_time now, const arrival& update,
     }
   }
   if (!sync() && check_budget(now, out)) return out;
-  if (state.retiring && state.outstanding.empty()) {
-    const auto more = worker_lost(now, update.id.worker);  // it has no round any more
-    out.insert(out.end(), more.begin(), more.end());
-  }
+  if (state.retiring) dismiss(now, update.id.worker, out);
   update_window(now);
   return out;
 }

@@ -207,6 +207,7 @@ class coordinator {
              std::optional<group_id> group = {});
   std::uint64_t staleness(const held_update& held) const;
   given_round take_outstanding(worker_state& worker, std::uint64_t sequence);
+  void dismiss(run_time now, worker_id worker, action_list& out);
   void abandon(run_time now, worker_state& worker, fate what, action_list& out);
   void update_window(run_time now);
   std::vector<group_id> due_groups() const;

@@ -239,6 +239,48 @@ TEST_CASE("a worker that was lost and returns has a new incarnation; its old upd
   CHECK(p.applied.size() == 1);
 }
 
+TEST_CASE("a worker that retires hands in what it is at, gets nothing more, and may come back") {
+  for (const bool overlap : {false, true}) {
+    CAPTURE(overlap);
+    auto c = base_config();
+    c.network.overlap = overlap;
+    play p(c);
+    std::vector<assignment> rounds;
+    for (const auto& work : p.assigned) {
+      if (work.id.worker == 2) rounds.push_back(work);
+    }
+    REQUIRE(rounds.size() == (overlap ? 2 : 1));
+    p.note(p.core.worker_retires(5s, 2));
+    CHECK(p.fates().empty());
+    const auto before = p.assigned.size();
+    for (const auto& work : rounds) {
+      p.note(p.core.update_arrived(6s, p.answer(work)));
+      p.tick(6s);
+    }
+    CHECK(p.fates() == std::vector<fate>(rounds.size(), fate::applied));
+    CHECK(p.assigned.size() == before);
+    CHECK(p.core.quota(2) == 0);
+    p.note(p.core.worker_retires(7s, 2));  // has left already
+    p.note(p.core.worker_joined(8s, 2));
+    p.tick(8s);
+    CHECK(p.latest[2].id.incarnation == 2);
+    CHECK(p.core.quota(2) == 10);
+  }
+}
+
+TEST_CASE("a worker that retires while it waits for work is gone at once") {
+  auto c = base_config();
+  c.window.grace_seconds = 5.0;
+  play p(c);
+  p.arrive(6s, 2);
+  p.note(p.core.worker_retires(7s, 2));
+  CHECK(p.core.quota(2) == 0);
+  const auto before = p.assigned.size();
+  p.tick(11s);
+  CHECK(p.assigned.size() == before);
+  CHECK(p.fates() == std::vector<fate>{fate::applied});
+}
+
 TEST_CASE("joining again fences the incarnation before") {
   play p(base_config());
   p.note(p.core.worker_joined(1s, 0));
