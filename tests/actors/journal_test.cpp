@@ -334,7 +334,8 @@ TEST_CASE_FIXTURE(fixture, "a branch has a journal of its own, from the checkpoi
   run();
   c.run.branch = c.run.directory;
   c.quota.stages = {"0 data-parallel", "200 5"};
-  seen->die_after = seen->said.size() + 10;
+  seen->said.clear();  // the branch has rounds of the same names
+  seen->die_after = 10;
   CHECK_THROWS_AS(run(), run_error);
   const journal_reader own(posix_file_system(), journal());
   CHECK(own.first_record() > 0);
