@@ -315,6 +315,11 @@ verdict check_overlap(const config& c) {
                   "but delay compensation has to know where each round started; use "
                   "staleness.compensation = \"none\"");
   }
+  if (c.outer.norm_guard > 0.0) {
+    return refuse("outer.norm_guard",
+                  "so that outer.norm_guard would refuse an update when its worker has already "
+                  "gone on from what made it; use 0");
+  }
   return {};
 }
 

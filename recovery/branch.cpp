@@ -45,7 +45,8 @@ std::int64_t end_of_gradients(const std::vector<stage>& stages) {
 /// Of settings that data-parallel rounds do not look at.
 bool matters_from_the_switch(std::string_view key) {
   if (key == "inner.local_scale") return true;
-  return key.rfind("outer.", 0) == 0 && key.rfind("outer.group_", 0) != 0;
+  return key.rfind("outer.", 0) == 0 && key.rfind("outer.group_", 0) != 0 &&
+         key != "outer.norm_guard";
 }
 
 std::int64_t local_steps_of(const snapshot& run) {

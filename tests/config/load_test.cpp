@@ -591,6 +591,7 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
   says_of_overlap("window.policy", "clairvoyant", "use window.policy = \"grace\"");
   says_of_overlap("outer.optimizer", "mixing", "where each round started");
   says_of_overlap("staleness.compensation", "constant", "where each round started");
+  says_of_overlap("outer.norm_guard", "5", "when its worker has already gone on");
   says({{"evaluate.half", "b"}, {"evaluate.batches", "1"}}, "at least 2");
 }
 
