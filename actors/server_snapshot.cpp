@@ -55,7 +55,9 @@ snapshot server_state::capture() {
     if (coordinator_->awaits(id)) continue;
     const auto name = fmt::format("held.{}", held.size());
     held.push_back(content->update);
-    part.buffers[name] = content->encoded ? content->encoded : content->delta;
+    // The journal has no values of an update that was too stale to be merged.
+    const auto& update = content->encoded ? content->encoded : content->delta;
+    if (update) part.buffers[name] = update;
     put_inner(part, name, content->inner);
   }
   auto& latest = values["latest"] = json::array();
@@ -121,7 +123,7 @@ void server_state::restore() {
   for (std::size_t i = 0; i < held.size(); ++i) {
     const auto name = fmt::format("held.{}", i);
     const auto update = held[i].get<arrival>();
-    const auto content = buffer(name, run.codec_up());
+    const auto content = part.buffers.contains(name) ? buffer(name, run.codec_up()) : nullptr;
     const bool exact = run.codec_up() == codec::f32;
     arrived_[update.id] = decoded(std::make_shared<const submission>(submission{
         update, exact ? content : nullptr, exact ? nullptr : content, take_inner(part, name)}));
