@@ -12,10 +12,8 @@
 namespace rubato {
 namespace {
 
-const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-
 std::string shipped(const std::string& name) {
-  return (root / "config" / name).string();
+  return RUBATO_SOURCE_DIR "/config/" + name;
 }
 
 /// Cells of the comparison that these files make.
@@ -28,7 +26,7 @@ std::size_t cells(const std::vector<std::string>& names) {
 /// The files in a folder whose names begin so.
 std::vector<std::string> files(const std::string& folder, const std::string& prefix) {
   std::vector<std::string> found;
-  for (const auto& entry : std::filesystem::directory_iterator(root / "config" / folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(shipped(folder))) {
     const auto name = entry.path().filename().string();
     if (name.starts_with(prefix)) found.push_back(folder + '/' + name);
   }

@@ -81,8 +81,7 @@ std::string toy_error_of(const override_list& overrides) {
 
 /// The path of a file that comes with Rubato.
 std::string shipped(const std::string& name) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  return (root / "config" / name).string();
+  return RUBATO_SOURCE_DIR "/config/" + name;
 }
 
 std::string quickstart_path() {
