@@ -141,7 +141,7 @@ void server_state::restore() {
   }
   auto merging = take_merging(part);
   current_ = merging.parameters;
-  merger_->restore(merging.outer.value());
+  merger_->restore(std::move(merging.outer.value()));
   if (merging.data_parallel) {
     data_parallel_ = std::make_unique<data_parallel>(run.layout, run.settings.inner);
     data_parallel_->restore(std::move(*merging.data_parallel));

@@ -146,10 +146,7 @@ class adamw final : public inner_optimizer {
 inner_state copy_of(const inner_state& state) {
   inner_state copy;
   copy.steps = state.steps;
-  for (const auto& buffer : state.buffers) {
-    copy.buffers.push_back(std::make_shared<parameter_buffer>(buffer->size()));
-    std::copy(buffer->span().begin(), buffer->span().end(), copy.buffers.back()->data());
-  }
+  for (const auto& buffer : state.buffers) copy.buffers.push_back(copy_of(*buffer));
   copy.local = state.local;
   copy.residual = state.residual;
   return copy;

@@ -185,9 +185,7 @@ std::vector<std::pair<std::string, buffer_ptr*>> merger::own_buffers() {
 void merger::take_back() {
   if (!std::exchange(lent_, false)) return;
   for (const auto& [name, buffer] : own_buffers()) {
-    auto copy = std::make_shared<parameter_buffer>((*buffer)->size());
-    std::copy_n((*buffer)->data(), copy->size(), copy->data());
-    *buffer = std::move(copy);
+    *buffer = copy_of(**buffer);
   }
 }
 
@@ -198,21 +196,20 @@ merger_state merger::state() {
   return result;
 }
 
-void merger::restore(const merger_state& state) {
-  const auto own = own_buffers();
-  const auto fits = [](const auto& mine, const named_buffer& given) {
-    return mine.first == given.name && given.values != nullptr &&
-           (*mine.second)->size() == given.values->size();
+void merger::restore(merger_state state) {
+  const auto mine = own_buffers();
+  const auto fits = [](const auto& here, const named_buffer& given) {
+    return here.first == given.name && given.values != nullptr &&
+           (*here.second)->size() == given.values->size();
   };
   if (state.pending >= accumulate_ ||
-      !std::equal(own.begin(), own.end(), state.buffers.begin(), state.buffers.end(), fits)) {
+      !std::equal(mine.begin(), mine.end(), state.buffers.begin(), state.buffers.end(), fits)) {
     throw std::invalid_argument("merger: the state is of another configuration or layout");
   }
-  take_back();
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    const auto given = state.buffers[i].values->span();
-    std::copy(given.begin(), given.end(), (*own[i].second)->data());
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    *mine[i].second = own(std::move(state.buffers[i].values));
   }
+  lent_ = false;
   outer_.updates = state.updates;
   pending_ = state.pending;
   pending_weight_ = state.pending_weight;

@@ -83,9 +83,10 @@ class merger {
   /// The buffers stay as they are for as long as they are held: the next merge goes on in copies.
   merger_state state();
 
-  /// Goes on from a state of a merger with the same layout and configuration; copies its values.
+  /// Goes on from a state of a merger with the same layout and configuration; takes over those of
+  /// its buffers that nobody else has, and copies the others.
   /// Throws std::invalid_argument, and changes nothing, when names, order or sizes differ.
-  void restore(const merger_state& state);
+  void restore(merger_state state);
 
  private:
   void check(const version_ptr& current, std::span<const merge_input> inputs) const;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -81,13 +83,27 @@ std::size_t parameter_layout::end(section part) const {
 
 parameter_buffer::parameter_buffer(std::size_t size) : size_(size) {
   if (size > max_floats) throw std::bad_array_new_length();
-  data_ =
-      static_cast<float*>(::operator new (size * sizeof(float), std::align_val_t{alignment_bytes}));
-  std::fill_n(data_, size, 0.0F);
+  // calloc knows which memory the system has cleared already.
+  std::size_t space = size * sizeof(float) + alignment_bytes;
+  memory_ = std::calloc(space, 1);
+  if (memory_ == nullptr) throw std::bad_alloc();
+  void* place = memory_;
+  data_ = static_cast<float*>(std::align(alignment_bytes, size * sizeof(float), place, space));
 }
 
 parameter_buffer::~parameter_buffer() {
-  ::operator delete (data_, std::align_val_t{alignment_bytes});
+  std::free(memory_);
+}
+
+buffer_ptr copy_of(const parameter_buffer& buffer) {
+  auto copy = std::make_shared<parameter_buffer>(buffer.size());
+  std::copy(buffer.span().begin(), buffer.span().end(), copy->data());
+  return copy;
+}
+
+buffer_ptr own(version_ptr buffer) {
+  if (buffer.use_count() == 1) return std::const_pointer_cast<parameter_buffer>(buffer);
+  return copy_of(*buffer);
 }
 
 // -- pool ---------------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ class parameter_layout {
   std::vector<tensor_entry> tensors_;  // by section, in the order they were added
 };
 
-/// A flat f32 buffer, 64-byte aligned, zero-filled at creation.
+/// A flat f32 buffer, 64-byte aligned, zero at creation. A large one takes memory from the system
+/// as it is written, so one that is replaced before its first use costs next to nothing.
 class parameter_buffer {
  public:
   /// `size` in floats, padding included.
@@ -70,11 +71,17 @@ class parameter_buffer {
 
  private:
   std::size_t size_;
-  float* data_;
+  void* memory_;
+  float* data_;  // within memory_, aligned
 };
 
 using buffer_ptr = std::shared_ptr<parameter_buffer>;
 using version_ptr = std::shared_ptr<const parameter_buffer>;
+
+buffer_ptr copy_of(const parameter_buffer& buffer);
+
+/// The same numbers in a buffer that may be written to: itself if nobody else has it, or a copy.
+buffer_ptr own(version_ptr buffer);
 
 /// Where parameters came from and where they got to.
 struct stretch {

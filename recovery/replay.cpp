@@ -51,7 +51,7 @@ replayer::replayer(const parameter_layout& layout, const config& c, replay_start
   }
   if (!start.outer) return;
   try {
-    merger_.restore(*start.outer);
+    merger_.restore(std::move(*start.outer));
   } catch (const std::invalid_argument& e) {
     throw run_error(e.what());
   }

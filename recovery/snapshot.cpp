@@ -26,14 +26,6 @@ version_ptr take_buffer(snapshot& part, const std::string& name) {
   return std::move(found.mapped());
 }
 
-/// The same as a buffer that may be written to: nobody else has it.
-buffer_ptr own(version_ptr buffer) {
-  if (buffer.use_count() == 1) return std::const_pointer_cast<parameter_buffer>(buffer);
-  auto copy = std::make_shared<parameter_buffer>(buffer->size());
-  std::copy(buffer->span().begin(), buffer->span().end(), copy->data());
-  return copy;
-}
-
 }  // namespace
 
 std::string worker_part(worker_id worker) {

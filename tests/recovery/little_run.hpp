@@ -58,12 +58,6 @@ inline version_ptr made_up(const parameter_layout& layout,
   return buffer;
 }
 
-inline version_ptr copy_of(const parameter_buffer& buffer) {
-  auto copy = std::make_shared<parameter_buffer>(buffer.size());
-  std::copy(buffer.span().begin(), buffer.span().end(), copy->data());
-  return copy;
-}
-
 class little_run {
  public:
   static constexpr std::int64_t tokens_per_step = 3;
