@@ -97,7 +97,8 @@ class contest {
         replay.emplace(layout_, config_, take_merging(part));
       });
       journal_reader records(disk_, journal(), taken.header.value().record);
-      while (const auto entry = records.next()) replay->add(*entry);
+      const auto room = [&replay](std::size_t bytes) { return replay->room(bytes); };
+      while (const auto entry = records.next(room)) replay->add(*entry);
       replay->complete();
       result = replay->parameters();
     });

@@ -76,7 +76,10 @@ journal_tail::journal_tail(file_system& files, const std::string& directory,
 
 const journal_tail::entry* journal_tail::next(std::size_t ahead) {
   while (read_.size() <= ahead && read_before_ < end_.next_record) {
-    auto from_disk = reader_.next();
+    auto from_disk = reader_.next([this](std::size_t bytes) {
+      if (!room_) room_ = pool_.take();
+      return room_for_update(layout_, *room_, bytes);
+    });
     if (!from_disk) break;
     read_before_ = from_disk->number + 1;
     if (std::holds_alternative<note_record>(from_disk->content)) continue;
@@ -88,13 +91,13 @@ const journal_tail::entry* journal_tail::next(std::size_t ahead) {
   return ahead < read_.size() ? &read_[ahead] : nullptr;
 }
 
-/// Copies the record's update, which the reader does not keep.
+/// The record's update, for as long as it is needed.
 version_ptr journal_tail::keep(settle_record& record) {
   if (static_cast<codec>(record.codec) == codec::f32) {
-    auto update = pool_.take();
-    read_update(record, layout_, *update);
-    record.update = update_bytes(layout_, *update);
-    return update;
+    if (!room_) room_ = pool_.take();
+    read_update(record, layout_, *room_);
+    record.update = update_bytes(layout_, *room_);
+    return std::exchange(room_, nullptr);
   }
   const auto update = std::make_shared<parameter_buffer>(record.update.size() / sizeof(float));
   const auto bytes = std::as_writable_bytes(update->span());

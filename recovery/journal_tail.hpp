@@ -62,6 +62,7 @@ class journal_tail {
   journal_reader reader_;
   parameter_layout layout_;
   buffer_pool pool_;
+  buffer_ptr room_;  // of which the next update may be
   journal_end end_;
   std::deque<entry> read_;
   std::uint64_t read_before_;  // the number of the next one from the reader

@@ -291,6 +291,12 @@ byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& u
   return std::as_bytes(update.span().first(layout.end(section::averaged)));
 }
 
+std::span<std::byte> room_for_update(const parameter_layout& layout, parameter_buffer& into,
+                                     std::size_t bytes) {
+  const auto room = std::as_writable_bytes(into.span().first(layout.end(section::averaged)));
+  return room.size() == bytes ? room : std::span<std::byte>();
+}
+
 void read_update(const settle_record& record, const parameter_layout& layout,
                  parameter_buffer& into) {
   const update_id id{record.work.worker, record.work.incarnation, record.work.sequence};
@@ -302,6 +308,11 @@ void read_update(const settle_record& record, const parameter_layout& layout,
   if (record.update.size() != encoded_size(*how, layout)) {
     throw run_error(fmt::format("{}: its update has {} bytes, the model's have {}", to_string(id),
                                 record.update.size(), encoded_size(*how, layout)));
+  }
+  if (*how == codec::f32 && record.update.data() == std::as_bytes(into.span()).data()) {
+    const auto local = into.span().subspan(layout.end(section::averaged));
+    std::fill(local.begin(), local.end(), 0.0F);
+    return;
   }
   decode_update(*how, layout, record.update, into);
 }

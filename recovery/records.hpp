@@ -49,7 +49,7 @@ struct run_event {
   std::variant<join_record, fence_record, assigned_round, settled_round, note_record, end_record>
       what;
   version_ptr update = nullptr;  // of a round that was merged, as it travelled; else null
-  codec how = codec::f32;  // the update's
+  codec how = codec::f32;        // the update's
   std::optional<std::uint64_t> number = {};  // of its record; none: the journal gets none
 };
 
@@ -68,7 +68,12 @@ settled_round from_journal(const settle_record& record);
 /// They stay where they are; `update` has at least these.
 byte_span update_bytes(const parameter_layout& layout, const parameter_buffer& update);
 
-/// Writes all of `into`: a record's update, decoded, and zeros in the local section.
+/// For journal_reader::next: where update_bytes() of `into` are, if they are this many; or none.
+std::span<std::byte> room_for_update(const parameter_layout& layout, parameter_buffer& into,
+                                     std::size_t bytes);
+
+/// Writes all of `into`: a record's update, decoded, and zeros in the local section. One that was
+/// read to room_for_update() stays there.
 /// Throws run_error if the codec is not known or the size is not the layout's.
 void read_update(const settle_record& record, const parameter_layout& layout,
                  parameter_buffer& into);

@@ -62,6 +62,11 @@ void replayer::add(const journal_entry& entry) {
   std::visit([this](const auto& record) { enter(record); }, entry.content);
 }
 
+std::span<std::byte> replayer::room(std::size_t bytes) {
+  if (!room_) room_ = pool_.take();
+  return room_for_update(layout_, *room_, bytes);
+}
+
 void replayer::enter(const assign_record& work) {
   complete();
   if (strict_ && work.base_version != version_) {
@@ -96,13 +101,13 @@ void replayer::enter(const settle_record& settled) {
   collected_->version = settled.version;
   collected_->record = record_;
 
-  const auto update = pool_.take();
+  if (!room_) room_ = pool_.take();
   try {
-    read_update(settled, layout_, *update);
+    read_update(settled, layout_, *room_);
   } catch (const run_error& e) {
     fail(e.what());
   }
-  merge_input input{update, nullptr, settled.weight};
+  merge_input input{std::exchange(room_, nullptr), nullptr, settled.weight};
   if (merger_.needs_base()) {
     const auto base = bases_.extract(id);
     if (!base) {
@@ -225,7 +230,7 @@ class run_replay {
     auto replay = replayer_for(c);
     open_next();
     for (;;) {
-      const auto entry = journal.next();
+      const auto entry = journal.next([&replay](std::size_t bytes) { return replay.room(bytes); });
       const auto next = entry ? entry->number : journal.end().next_record;
       for (; next_ && next_->header().record <= next; open_next()) {
         replay.complete();

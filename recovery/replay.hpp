@@ -53,6 +53,9 @@ class replayer {
   /// come out.
   void add(const journal_entry& entry);
 
+  /// For journal_reader::next: an update that is read to here is merged without a copy.
+  std::span<std::byte> room(std::size_t bytes);
+
   /// Merges what has been collected: no more of it comes.
   void complete();
 
@@ -87,6 +90,7 @@ class replayer {
   std::unique_ptr<merger> group_mean_;
   std::unique_ptr<data_parallel> data_parallel_;
   buffer_pool pool_;    // of updates
+  buffer_ptr room_;     // of which the next update may be
   versions_down down_;  // where rounds started from
   version_ptr current_;
   std::uint64_t version_;

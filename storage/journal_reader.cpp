@@ -96,10 +96,10 @@ journal_reader::journal_reader(file_system& files, std::string folder,
 
 journal_reader::~journal_reader() = default;
 
-std::optional<journal_entry> journal_reader::next() {
+std::optional<journal_entry> journal_reader::next(const update_room& room) {
   while (!ended_) {
     if (offset_ < segment_->size()) {
-      if (auto entry = read_record()) return entry;
+      if (auto entry = read_record(room)) return entry;
     } else if (current_ + 1 < segments_.size()) {
       open_next();
     } else {
@@ -140,7 +140,7 @@ void journal_reader::open_next() {
 }
 
 /// Nothing if the record is before the first that is wanted, or is where the journal ends.
-std::optional<journal_entry> journal_reader::read_record() {
+std::optional<journal_entry> journal_reader::read_record(const update_room& room) {
   const std::uint64_t number = end_.next_record;
   const std::uint64_t left = segment_->size() - offset_;
   std::array<std::byte, record_header::size> header_bytes{};
@@ -166,12 +166,20 @@ std::optional<journal_entry> journal_reader::read_record() {
   }
   std::optional<journal_entry> entry;
   if (number >= from_) {
-    if (!read_content(header_bytes, header->length)) {
+    std::uint64_t length = header->length;
+    std::span<std::byte> update;
+    if (room && header->type == record_type::settle && length > settle_fields_size()) {
+      update = room(length - settle_fields_size());
+      length -= update.size();
+    }
+    const auto rest = content(length);
+    if (!read_checked(header_bytes, rest, update)) {
       stop(offset_ + size, fmt::format("the checksum of record {} is wrong", number));
       return std::nullopt;
     }
     try {
-      entry = {number, decode(header->type, {content_.get(), header->length})};
+      entry = {number, decode(header->type, rest)};
+      if (!update.empty()) std::get<settle_record>(entry->content).update = update;
     } catch (const malformed_bytes& error) {
       segment_->fail(offset_, fmt::format("record {}: {}", number, error.what()));
     }
@@ -181,23 +189,33 @@ std::optional<journal_entry> journal_reader::read_record() {
   return entry;
 }
 
-/// Into content_; false if the checksum or the zeros before it are wrong.
-bool journal_reader::read_content(byte_span header, std::uint64_t length) {
+/// Memory of the reader's own, until the next record.
+std::span<std::byte> journal_reader::content(std::uint64_t length) {
   if (length > capacity_) {
     content_.reset();  // first, so that the two are never there at once
     capacity_ = 0;
     content_ = std::make_unique_for_overwrite<std::byte[]>(length);
     capacity_ = length;
   }
+  return {content_.get(), length};
+}
+
+/// A record's content, of which the last part may go elsewhere; false if the checksum or the zeros
+/// before it are wrong.
+bool journal_reader::read_checked(byte_span header, std::span<std::byte> content,
+                                  std::span<std::byte> update) {
   std::uint64_t place = offset_ + header.size();
   std::uint32_t checksum = crc32c(header);
-  for (std::span<std::byte> rest(content_.get(), length); !rest.empty();) {
-    const std::span<std::byte> slice = rest.first(std::min(rest.size(), slice_size));
-    segment_->read(place, slice);
-    checksum = crc32c(slice, checksum);
-    place += slice.size();
-    rest = rest.subspan(slice.size());
+  for (auto rest : {content, update}) {
+    while (!rest.empty()) {
+      const auto slice = rest.first(std::min(rest.size(), slice_size));
+      segment_->read(place, slice);
+      checksum = crc32c(slice, checksum);
+      place += slice.size();
+      rest = rest.subspan(slice.size());
+    }
   }
+  const std::uint64_t length = content.size() + update.size();
   std::array<std::byte, record_alignment + sizeof(std::uint32_t)> bytes{};
   const std::span<std::byte> tail = std::span(bytes).first(record_tail_size(length));
   segment_->read(place, tail);

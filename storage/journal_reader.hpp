@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,9 @@ struct journal_entry {
   std::uint64_t number = 0;
   journal_record content;
 };
+
+/// Gives memory of this many bytes for an update, or none: an empty span.
+using update_room = std::function<std::span<std::byte>(std::size_t)>;
 
 /// What was left of records that were being written when the run was killed.
 struct torn_tail {
@@ -58,8 +62,9 @@ class journal_reader {
                  std::optional<std::uint64_t> from = std::nullopt);
   ~journal_reader();
 
-  /// Nothing at the end. What the entry refers to is valid until the next call. Throws file_error.
-  std::optional<journal_entry> next();
+  /// Nothing at the end. What the entry refers to is valid until the next call; with `room` its
+  /// update is where that says, so that a large one needs no copy. Throws file_error.
+  std::optional<journal_entry> next(const update_room& room = {});
   /// Once next() has returned nothing; throws std::logic_error before.
   const journal_end& end() const;
   /// Where the journal would end if neither the record that next() gave last nor any behind it were
@@ -75,8 +80,9 @@ class journal_reader {
 
   void open(std::size_t index);
   void open_next();
-  std::optional<journal_entry> read_record();
-  bool read_content(byte_span header, std::uint64_t length);
+  std::optional<journal_entry> read_record(const update_room& room);
+  std::span<std::byte> content(std::uint64_t length);
+  bool read_checked(byte_span header, std::span<std::byte> content, std::span<std::byte> update);
   void stop(std::uint64_t search_from, const std::string& reason);
   void finish();
 

@@ -168,6 +168,15 @@ byte_span encode(const journal_record& record, std::vector<std::byte>& out) {
   return settled != nullptr ? settled->update : byte_span();
 }
 
+std::size_t settle_fields_size() {
+  static const auto size = [] {
+    std::vector<std::byte> fields;
+    encode(settle_record(), fields);
+    return fields.size();
+  }();
+  return size;
+}
+
 journal_record decode(record_type type, byte_span content) {
   switch (type) {
     case record_type::join:

@@ -124,6 +124,9 @@ record_type type_of(const journal_record& record);
 /// and can be as large as the model; that one is returned, empty for other types.
 byte_span encode(const journal_record& record, std::vector<std::byte>& out);
 
+/// Bytes of a settle record's content before its update.
+std::size_t settle_fields_size();
+
 /// The reverse: an update is left where it is in `content`. Throws malformed_bytes if `content` is
 /// not what encode() makes, or the type is unknown.
 journal_record decode(record_type type, byte_span content);

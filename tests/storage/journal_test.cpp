@@ -214,6 +214,35 @@ TEST_CASE("the end is not known before it is reached") {
   CHECK(reader.end().next_record == 1);
 }
 
+TEST_CASE("updates can be read to memory of the caller's, and are the same") {
+  memory_file_system files;
+  std::mt19937_64 random(11);
+  {
+    journal_writer writer(files, "journal", this_run);
+    for (int i = 0; i < 200; ++i) writer.append(random_record(random).get());
+    writer.commit();
+  }
+  const auto written = read_journal(files, "journal").records;
+  std::vector<std::byte> memory(200);
+  std::size_t given = 0;
+  const auto room = [&](std::size_t bytes) {
+    if (bytes % 2 == 1) return std::span<std::byte>();  // the reader keeps it itself
+    ++given;
+    return std::span(memory).first(bytes);
+  };
+  journal_reader reader(files, "journal");
+  std::size_t lent = 0;
+  strings read;
+  while (const auto entry = reader.next(room)) {
+    read.push_back(flat(entry->content));
+    const auto* settled = std::get_if<settle_record>(&entry->content);
+    lent += settled != nullptr && settled->update.data() == memory.data() ? 1 : 0;
+  }
+  CHECK(read == written);
+  CHECK(given > 5);
+  CHECK(lent == given);
+}
+
 TEST_CASE("a journal can be cut off before any record that was read") {
   memory_file_system whole;
   const auto written = write_notes(whole, {1, 3, 2, 4}, {.segment_bytes = 300});
