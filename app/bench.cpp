@@ -5,6 +5,7 @@
 
 #include "app/commands.hpp"
 #include "bench/journal.hpp"
+#include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "bench/step.hpp"
 #include "config/error.hpp"
@@ -14,6 +15,13 @@ namespace {
 
 void tell(std::string_view line) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+/// For measurements that need no model and no data.
+config made_up_run(const override_list& overrides) {
+  override_list settings{{"model.kind", "mlp"}, {"data.kind", "gaussian-mixtures"}};
+  settings.insert(settings.end(), overrides.begin(), overrides.end());
+  return load_config({.layers = {{.settings = settings}}});
 }
 
 template <class Report>
@@ -38,11 +46,14 @@ int bench_journal(const bench_journal_options& options) {
   return show(measure_journal(measurement, tell), options.json);
 }
 
+int bench_merge(const bench_merge_options& options) {
+  return show(measure_merge(made_up_run(options.overrides), options.measurement, tell),
+              options.json);
+}
+
 int bench_recovery(const bench_recovery_options& options) {
-  override_list settings{{"model.kind", "mlp"}, {"data.kind", "gaussian-mixtures"}};
-  settings.insert(settings.end(), options.overrides.begin(), options.overrides.end());
-  const config c = load_config({.layers = {{.settings = settings}}});
-  return show(measure_recovery(c, options.measurement, tell), options.json);
+  return show(measure_recovery(made_up_run(options.overrides), options.measurement, tell),
+              options.json);
 }
 
 }  // namespace rubato

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench/journal.hpp"
+#include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "config/load.hpp"
 
@@ -104,6 +105,15 @@ struct bench_step_options {
   std::int64_t repeats = 7;
   bool json = false;
 };
+
+struct bench_merge_options {
+  override_list overrides;
+  merge_bench_options measurement;
+  bool json = false;
+};
+
+/// `rubato bench merge`: returns the exit code.
+int bench_merge(const bench_merge_options& options);
 
 /// `rubato bench step`: returns the exit code.
 int bench_step(const bench_step_options& options);

@@ -172,6 +172,27 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   measurements_of(journal_command, journal_bench);
 
+  bench_merge_options merge_bench;
+  auto* merge_command = bench_command->add_subcommand(
+      "merge", "How fast an outer step is, against what memory allows; takes --outer.* keys");
+  merge_command->add_option("--parameters", merge_bench.measurement.parameters, "Of the model")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{10'000'000'000}))
+      ->capture_default_str();
+  merge_command
+      ->add_option("--codec", merge_bench.measurement.codec,
+                   "Of an update that is decoded on the way")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
+      ->capture_default_str();
+  merge_command->add_option(
+      "--peer", merge_bench.measurement.peer,
+      "A program to be measured as well, such as \"python3 bench/peers/merge.py\"; it is given the "
+      "numbers of parameters and of threads");
+  merge_command
+      ->add_option("--repeats", merge_bench.measurement.repeats, "Measurements of each side")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  merge_command->add_flag("--json", merge_bench.json, "Print JSON, with every single measurement");
+
   bench_recovery_options recovery_bench;
   auto* recovery_command = bench_command->add_subcommand(
       "recovery",
@@ -253,14 +274,19 @@ int run(int argc, char** argv) {
     without_keys("bench journal");
     return bench_journal(journal_bench);
   }
+  if (*merge_command) {
+    merge_bench.overrides = std::move(line.overrides);
+    return bench_merge(merge_bench);
+  }
   if (*recovery_command) {
     recovery_bench.overrides = std::move(line.overrides);
     return bench_recovery(recovery_bench);
   }
   if (*bench_command && !*step_command) {
     throw usage_error(
-        "command line: `rubato bench` needs to know what to measure; there are step, journal and "
-        "recovery");
+        "command line: `rubato bench` needs to know what to measure; there are step, merge, "
+        "journal "
+        "and recovery");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

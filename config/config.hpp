@@ -119,6 +119,7 @@ struct config {
     std::string handover = "maintain";  // maintain | zero: after a data-parallel stage
     std::int64_t group_size = 1;        // workers that average among themselves ...
     std::int64_t group_rounds = 1;      // ... between global steps, which end so many rounds
+    std::int64_t threads = 0;           // of a merge; 0: as many as cores, at most 4
     double norm_guard = 0.0;            // refuse updates so many spreads longer than usual; 0: off
   } outer;
 
@@ -154,9 +155,9 @@ struct config {
     std::string codec_up = "f32";         // f32 | bf16 | int8 | int4
     std::string codec_down = "f32";       // f32 | bf16 | int8 | int4
     bool overlap = false;
-    std::string listen = "127.0.0.1:0";   // of a server; port 0: any free one
-    std::int64_t chunk_kib = 1024;        // of what is sent
-    std::int64_t window = 8;              // chunks on their way to this process at most
+    std::string listen = "127.0.0.1:0";  // of a server; port 0: any free one
+    std::int64_t chunk_kib = 1024;       // of what is sent
+    std::int64_t window = 8;             // chunks on their way to this process at most
     double heartbeat_seconds = 1.0;
     double silence_seconds = 5.0;  // the least after which the other end counts as gone
     double retry_seconds = 600.0;  // that a node looks for its server

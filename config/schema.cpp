@@ -567,6 +567,13 @@ std::vector<key_spec> declare_keys() {
        .help =
            "Every so many rounds it is all workers' turn, with the outer optimizer, in place of "
            "the groups'; 1: always, so that there are no groups."},
+      {.name = "outer.threads",
+       .member = at([](auto& c) -> auto& { return c.outer.threads; }),
+       .scope = key_scope::node,
+       .range = from_to(0, 1024),
+       .help = "How many threads take part in an outer step, of a model large enough to share: one "
+               "for each million parameters at most; 0: one for each core, at most 4. Without "
+               "effect on results."},
       {.name = "outer.norm_guard",
        .member = at([](auto& c) -> auto& { return c.outer.norm_guard; }),
        .range = from_to(0, 1e6),

@@ -7,9 +7,9 @@
 #include <span>
 
 #include "config/error.hpp"
+#include "config/parallel.hpp"
 #include "config/random.hpp"
 #include "data/normal.hpp"
-#include "data/parallel.hpp"
 #include "data/permutation.hpp"
 
 namespace rubato {

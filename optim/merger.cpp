@@ -1,18 +1,33 @@
 #include "optim/merger.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <thread>
 
+#include "config/parallel.hpp"
 #include "optim/reductions.hpp"
+#include "optim/streaming.hpp"
 
 namespace rubato {
 
 namespace {
 
-// Elementwise stages, so the size of a piece is free; this one stays in the L1 cache.
-constexpr std::size_t block_size = 1024;
+// Elementwise stages, so these sizes are free: a block of each buffer fits in the L1 cache, and a
+// piece is what one thread does at a time.
+constexpr std::size_t block_size = merge_block_size;
+constexpr std::size_t piece_size = std::size_t{1} << 16;
+
+/// Threads for so many parameters: starting one takes as long as merging some ten thousand.
+std::size_t threads_for(std::int64_t wanted, std::size_t size) {
+  constexpr std::size_t usual = 4;  // as many keep most machines' memory busy
+  constexpr std::size_t worth_a_thread = std::size_t{1} << 20;
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const auto most = wanted > 0 ? static_cast<std::size_t>(wanted) : std::min(usual, cores);
+  return std::clamp<std::size_t>(size / worth_a_thread, 1, most);
+}
 
 /// (1 - share) from + share to, in double: rounded to float it never lies outside of the two.
 float between(float from, float to, double share) {
@@ -21,6 +36,26 @@ float between(float from, float to, double share) {
 
 }  // namespace
 
+/// What a merge is made of, the same for all of its pieces.
+struct merger::step {
+  const parameter_buffer& current;
+  std::span<const merge_input> inputs;
+  std::vector<double> weights;
+  double inner_lr;
+  double pending_share;      // of these inputs in the mean of what has waited
+  parameter_buffer* result;  // null: they wait, too
+};
+
+/// Between the stages, on one thread.
+struct merger::workspace {
+  explicit workspace(std::size_t inputs) : deltas(inputs), changed(inputs * block_size) {}
+
+  std::vector<std::span<const float>> deltas;
+  std::vector<float> changed;  // those that are not the inputs' own
+  std::array<float, block_size> g;
+  std::array<float, block_size> result;
+};
+
 merger::merger(const parameter_layout& layout, const config& c)
     : layout_(layout),
       optimizer_(make_outer_optimizer(c.outer, c.workers.count)),
@@ -28,10 +63,13 @@ merger::merger(const parameter_layout& layout, const config& c)
       accumulate_(static_cast<std::uint64_t>(c.outer.accumulate)),
       from_current_(optimizer_->measures_from_current() || c.outer.group_rounds > 1),
       full_weight_(c.outer.mode == "async" ? static_cast<double>(c.workers.count) : 0.0),
+      threads_(threads_for(c.outer.threads, layout_.end(section::trainable))),
+      streams_(layout_.size() * sizeof(float) >= streaming_bytes),
       outer_(optimizer_->initial_state(layout_.end(section::trainable))),
-      pool_(layout_.size()),
-      g_(layout_.end(section::averaged)) {
-  if (accumulate_ > 1) pending_sum_ = std::make_shared<parameter_buffer>(g_.size());
+      pool_(layout_.size()) {
+  if (accumulate_ > 1) {
+    pending_sum_ = std::make_shared<parameter_buffer>(layout_.end(section::averaged));
+  }
 }
 
 // -- merging ------------------------------------------------------------------------------------
@@ -40,28 +78,29 @@ version_ptr merger::merge(const version_ptr& current, std::span<const merge_inpu
                           double inner_lr) {
   check(current, inputs);
   take_back();
-  const std::size_t trainable = layout_.end(section::trainable);
-  const std::size_t shared = layout_.end(section::averaged);
-
-  auto g = combine(*current, inputs);
+  step s{*current, inputs, {}, inner_lr, 1.0, nullptr};
   double weight = 0.0;
-  for (const auto& input : inputs) weight += input.weight;
+  for (const auto& input : inputs) {
+    s.weights.push_back(input.weight);
+    weight += input.weight;
+  }
   if (pending_sum_ != nullptr) {
-    if (!accumulate(g, weight)) return current;
-    g = g_.span();
-    weight = std::exchange(pending_weight_, 0.0);
+    pending_weight_ += weight;
+    s.pending_share = weight / pending_weight_;
+    pending_ = (pending_ + 1) % accumulate_;
+    if (pending_ == 0) weight = std::exchange(pending_weight_, 0.0);
   }
+  const auto next = pending_ == 0 ? pool_.take() : nullptr;
+  s.result = next.get();
 
-  auto next = pool_.take();
+  const std::size_t pieces = (layout_.end(section::trainable) + piece_size - 1) / piece_size;
+  in_parallel(pieces, threads_, [&](std::size_t piece) { merge_trainable(s, piece * piece_size); });
+  merge_averaged(s, full_weight_ > weight ? weight / full_weight_ : 1.0);
+  if (next == nullptr) return current;
   if (optimizer_->renews_momentum(outer_.updates)) momentum_square_.reset();
-  optimizer_->merge(current->span().first(trainable), outer_, g.first(trainable),
-                    next->span().first(trainable), inner_lr);
-  const double share = full_weight_ > weight ? weight / full_weight_ : 1.0;
-  for (std::size_t i = trainable; i < shared; ++i) {
-    next->data()[i] = between(current->data()[i], g[i], share);
-  }
-  std::copy(current->span().begin() + static_cast<std::ptrdiff_t>(shared), current->span().end(),
-            next->span().begin() + static_cast<std::ptrdiff_t>(shared));
+  ++outer_.updates;
+  const auto local = current->span().subspan(layout_.end(section::averaged));
+  std::copy(local.begin(), local.end(), next->data() + layout_.end(section::averaged));
   return next;
 }
 
@@ -76,12 +115,74 @@ void merger::check(const version_ptr& current, std::span<const merge_input> inpu
   if (inputs.empty()) throw std::invalid_argument("merger: there is no input");
   bool good = fits(current);
   for (const auto& input : inputs) {
-    good = good && fits(input.delta) && (!needs_base() || fits(input.base));
+    good = good && (input.read ? input.delta == nullptr : fits(input.delta)) &&
+           (!needs_base() || fits(input.base));
     if (!(input.weight > 0.0) || !std::isfinite(input.weight)) {
       throw std::invalid_argument("merger: a weight is not positive and finite");
     }
   }
   if (!good) throw std::invalid_argument("merger: a buffer is missing or not of the layout's size");
+}
+
+/// All stages on one piece of the trainable section, block by block, so that what one stage writes
+/// the next finds in the L1 cache and every buffer goes through memory once.
+void merger::merge_trainable(const step& s, std::size_t first) {
+  const std::size_t last = std::min(first + piece_size, layout_.end(section::trainable));
+  workspace room(s.inputs.size());
+  for (; first < last; first += block_size) {
+    const std::size_t count = std::min(block_size, last - first);
+    auto g = combine(s, first, count, room);
+    if (pending_sum_ != nullptr) {
+      const auto sum = pending_sum_->span().subspan(first, count);
+      if (s.result == nullptr) {
+        for (std::size_t i = 0; i < count; ++i) sum[i] += g[i];
+        continue;
+      }
+      const auto n = static_cast<float>(accumulate_);
+      const auto mean = std::span(room.g).first(count);
+      for (std::size_t i = 0; i < count; ++i) mean[i] = (sum[i] + g[i]) / n;
+      std::fill(sum.begin(), sum.end(), 0.0F);
+      g = mean;
+    }
+    const auto theta = s.current.span().subspan(first, count);
+    const auto out = s.result->span().subspan(first, count);
+    if (!streams_) {
+      optimizer_->merge_piece(first, theta, outer_, g, out, s.inner_lr);
+      continue;
+    }
+    const auto here = std::span(room.result).first(count);
+    optimizer_->merge_piece(first, theta, outer_, g, here, s.inner_lr);
+    stream(here, out.data());
+  }
+  if (streams_) streaming_done();
+}
+
+/// Stages 1 to 3 on a block; the result is in `room`, or is the input itself.
+std::span<const float> merger::combine(const step& s, std::size_t first, std::size_t count,
+                                       workspace& room) {
+  for (std::size_t i = 0; i < s.inputs.size(); ++i) {
+    const auto& input = s.inputs[i];
+    const auto changed = std::span(room.changed).subspan(i * block_size, count);
+    room.deltas[i] = changed;
+    if (input.read) {
+      input.read(first, changed);
+    } else if (needs_base()) {
+      std::copy_n(input.delta->data() + first, count, changed.data());
+    } else {
+      room.deltas[i] = input.delta->span().subspan(first, count);
+    }
+    if (needs_base()) correct(first, s.current, *input.base, changed);
+  }
+  const auto& only = room.deltas.front();
+  const auto g = std::span(room.g).first(count);
+  if (room.deltas.size() > 1) {
+    weighted_mean(room.deltas, s.weights, g);
+    return g;
+  }
+  if (s.weights[0] == 1.0) return only;
+  const auto weight = static_cast<float>(s.weights[0]);
+  for (std::size_t i = 0; i < count; ++i) g[i] = weight * only[i];
+  return g;
 }
 
 /// Stages 1 and 2, on elements [first, first + delta.size()) of the trainable section.
@@ -95,67 +196,36 @@ void merger::correct(std::size_t first, const parameter_buffer& current,
   }
 }
 
-/// Stages 1 to 3, and the mean of the averaged tensors. The result is good until the next merge, or
-/// for as long as the input is.
-std::span<const float> merger::combine(const parameter_buffer& current,
-                                       std::span<const merge_input> inputs) {
-  const std::size_t trainable = layout_.end(section::trainable);
-  const std::size_t shared = layout_.end(section::averaged);
-  if (inputs.size() == 1 && inputs[0].weight == 1.0 && !needs_base()) {
-    return inputs[0].delta->span().first(shared);  // the common case, needs no copy
-  }
-
-  std::vector<double> weights;
-  for (const auto& input : inputs) weights.push_back(input.weight);
-  std::vector<std::span<const float>> pieces(inputs.size());
-  std::vector<float> corrected(needs_base() ? inputs.size() * block_size : 0);
-  for (std::size_t first = 0; first < trainable; first += block_size) {
-    const std::size_t count = std::min(block_size, trainable - first);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      pieces[i] = inputs[i].delta->span().subspan(first, count);
-      if (!needs_base()) continue;
-      const auto copy = std::span(corrected).subspan(i * block_size, count);
-      std::copy(pieces[i].begin(), pieces[i].end(), copy.begin());
-      correct(first, current, *inputs[i].base, copy);
-      pieces[i] = copy;
-    }
-    const auto out = g_.span().subspan(first, count);
-    if (inputs.size() == 1) {
-      const auto weight = static_cast<float>(weights[0]);
-      for (std::size_t j = 0; j < count; ++j) out[j] = weight * pieces[0][j];
+/// The averaged section, which is short. `share` of it is replaced.
+void merger::merge_averaged(const step& s, double share) {
+  const std::size_t begin = layout_.end(section::trainable);
+  const std::size_t count = layout_.end(section::averaged) - begin;
+  std::vector<std::span<const float>> ends;
+  std::vector<std::vector<float>> read(s.inputs.size());
+  for (std::size_t i = 0; i < s.inputs.size(); ++i) {
+    const auto& input = s.inputs[i];
+    if (input.read) {
+      read[i].resize(count);
+      input.read(begin, read[i]);
+      ends.emplace_back(read[i]);
     } else {
-      weighted_mean(pieces, weights, out);
+      ends.push_back(input.delta->span().subspan(begin, count));
     }
   }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    pieces[i] = inputs[i].delta->span().subspan(trainable, shared - trainable);
+  std::vector<float> mean(count);
+  weighted_mean(ends, s.weights, mean);
+  if (pending_sum_ != nullptr) {
+    const auto waiting = pending_sum_->span().subspan(begin, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      waiting[i] = between(waiting[i], mean[i], s.pending_share);
+    }
+    if (s.result == nullptr) return;
+    std::copy(waiting.begin(), waiting.end(), mean.begin());
+    std::fill(waiting.begin(), waiting.end(), 0.0F);
   }
-  weighted_mean(pieces, weights, g_.span().subspan(trainable, shared - trainable));
-  return g_.span();
-}
-
-/// Stage 4: true when a step is due, for the mean that is in g_ then.
-bool merger::accumulate(std::span<const float> g, double weight) {
-  const std::size_t trainable = layout_.end(section::trainable);
-  const auto waiting = pending_sum_->span();
-  pending_ += 1;
-  pending_weight_ += weight;
-  const double share = weight / pending_weight_;
-  for (std::size_t i = trainable; i < waiting.size(); ++i) {
-    waiting[i] = between(waiting[i], g[i], share);
+  for (std::size_t i = 0; i < count; ++i) {
+    s.result->data()[begin + i] = between(s.current.data()[begin + i], mean[i], share);
   }
-  const auto sum = waiting.first(trainable);
-  if (pending_ < accumulate_) {
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += g[i];
-    return false;
-  }
-  const auto n = static_cast<float>(accumulate_);
-  for (std::size_t i = 0; i < sum.size(); ++i) g_.data()[i] = (sum[i] + g[i]) / n;
-  std::copy(waiting.begin() + static_cast<std::ptrdiff_t>(trainable), waiting.end(),
-            g_.data() + trainable);
-  std::fill(waiting.begin(), waiting.end(), 0.0F);
-  pending_ = 0;
-  return true;
 }
 
 double merger::cosine_to_momentum(const parameter_buffer& delta) const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,7 +28,15 @@ struct merge_input {
   version_ptr delta;
   version_ptr base;     // the version the worker started from; may be null unless needs_base()
   double weight = 1.0;  // beside the other inputs; of a single one, a plain factor
+  // In place of `delta`, which is null then: writes its elements [first, first + out.size()), so
+  // that an update in a codec need not be decoded as a whole. In the trainable
+  // section `first` is a multiple of merge_block_size, and out is as long or ends with the section;
+  // the averaged section is read as a whole. Called by several threads at once; must not throw.
+  std::function<void(std::size_t first, std::span<float> out)> read = {};
 };
+
+/// Floats that a merge looks at at a time.
+inline constexpr std::size_t merge_block_size = 1024;
 
 struct named_buffer {
   std::string name;
@@ -69,7 +78,8 @@ class merger {
   /// waited. Local ones stay.
   /// `inner_lr`: the workers' learning rate at the start of the round, see outer_optimizer::merge.
   /// Throws std::invalid_argument unless there is at least one input, every buffer has
-  /// layout.size() floats, bases are there if needs_base(), and weights are positive and finite.
+  /// layout.size() floats or is read, bases are there if needs_base(), and weights are positive and
+  /// finite. outer.threads share the work of large models; the result is the same for any number.
   version_ptr merge(const version_ptr& current, std::span<const merge_input> inputs,
                     double inner_lr);
 
@@ -89,12 +99,16 @@ class merger {
   void restore(merger_state state);
 
  private:
+  struct step;
+  struct workspace;
+
   void check(const version_ptr& current, std::span<const merge_input> inputs) const;
+  void merge_trainable(const step& s, std::size_t first);
+  std::span<const float> combine(const step& s, std::size_t first, std::size_t count,
+                                 workspace& room);
   void correct(std::size_t first, const parameter_buffer& current, const parameter_buffer& start,
                std::span<float> delta);
-  std::span<const float> combine(const parameter_buffer& current,
-                                 std::span<const merge_input> inputs);
-  bool accumulate(std::span<const float> g, double weight);
+  void merge_averaged(const step& s, double share);
   std::vector<std::pair<std::string, buffer_ptr*>> own_buffers();
   void take_back();
 
@@ -104,13 +118,14 @@ class merger {
   std::uint64_t accumulate_;
   bool from_current_;   // stage 2
   double full_weight_;  // that replaces averaged tensors; 0: any weight does
+  std::size_t threads_;
+  bool streams_;  // results are too large for the caches
   outer_state outer_;
   buffer_ptr pending_sum_;  // nullptr unless outer.accumulate > 1
   std::uint64_t pending_ = 0;
   double pending_weight_ = 0.0;
   bool lent_ = false;  // somebody may be reading the buffers of the state
   buffer_pool pool_;
-  parameter_buffer g_;                             // between stages
   mutable std::optional<double> momentum_square_;  // its squared norm, until it changes
 };
 

@@ -47,19 +47,24 @@ void outer_optimizer::merge(std::span<const float> theta, outer_state& state,
       throw std::invalid_argument("merge: the state was made for another size");
     }
   }
+  merge_piece(0, theta, state, g, theta_next, inner_lr);
+  ++state.updates;
+}
 
-  for (std::size_t first = 0; first < size; first += block_size) {
-    const auto count = static_cast<Eigen::Index>(std::min(block_size, size - first));
+void outer_optimizer::merge_piece(std::size_t first, std::span<const float> theta,
+                                  const outer_state& state, std::span<const float> g,
+                                  std::span<float> theta_next, double inner_lr) const {
+  for (std::size_t done = 0; done < theta.size(); done += block_size) {
+    const auto count = static_cast<Eigen::Index>(std::min(block_size, theta.size() - done));
     merge_block block{state.updates,
                       inner_lr,
-                      {theta.data() + first, count},
-                      {g.data() + first, count},
-                      {theta_next.data() + first, count},
+                      {theta.data() + done, count},
+                      {g.data() + done, count},
+                      {theta_next.data() + done, count},
                       state.buffers,
-                      first};
+                      first + done};
     update(block);
   }
-  ++state.updates;
 }
 
 std::unique_ptr<outer_optimizer> make_outer_optimizer(const config::outer_section& outer,

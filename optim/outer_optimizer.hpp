@@ -62,6 +62,12 @@ class outer_optimizer {
   void merge(std::span<const float> theta, outer_state& state, std::span<const float> g,
              std::span<float> theta_next, double inner_lr) const;
 
+  /// The same for elements [first, first + theta.size()) only, for who takes a merge in pieces:
+  /// theta, g and theta_next are as long as the piece, pieces may be taken by several threads at
+  /// once, and state.updates is the caller's to raise when all are done. Nothing is checked.
+  void merge_piece(std::size_t first, std::span<const float> theta, const outer_state& state,
+                   std::span<const float> g, std::span<float> theta_next, double inner_lr) const;
+
  private:
   /// The method's formula on one block (merge_block.hpp).
   virtual void update(merge_block& block) const = 0;

@@ -79,6 +79,24 @@ void decode_update(codec c, const parameter_layout& layout, byte_span bytes,
   std::fill(to.local.begin(), to.local.end(), 0.0F);
 }
 
+void decode_part(codec c, const parameter_layout& layout, byte_span bytes, std::size_t first,
+                 std::span<float> out) {
+  const byte_parts from(c, layout, bytes);
+  const std::size_t coded_end = layout.end(section::trainable);
+  const std::size_t last = first + out.size();
+  if (last <= coded_end && first % block_values == 0 &&
+      (last == coded_end || out.size() % block_values == 0)) {
+    const auto unit = unit_of(c);
+    decode(c, from.coded.subspan(first / unit.values * unit.bytes, encoded_size(c, out.size())),
+           out);
+  } else if (first >= coded_end && last <= layout.end(section::averaged)) {
+    copy_bits(from.exact.data() + (first - coded_end) * sizeof(float), out.data(),
+              out.size_bytes());
+  } else {
+    throw std::invalid_argument("decode_part: such a part cannot be decoded by itself");
+  }
+}
+
 void encode_version(version_form form, const parameter_layout& layout,
                     const parameter_buffer& version, const parameter_buffer* known,
                     parameter_buffer& out) {

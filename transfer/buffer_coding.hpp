@@ -34,6 +34,12 @@ void encode_update(codec c, const parameter_layout& layout, const parameter_buff
 void decode_update(codec c, const parameter_layout& layout, byte_span bytes,
                    parameter_buffer& update);
 
+/// Elements [first, first + out.size()) of an update, of the trainable or the averaged section.
+/// In the trainable section `first` is a multiple of block_values, and out has a multiple of them
+/// or ends with the section. Throws std::invalid_argument for other places.
+void decode_part(codec c, const parameter_layout& layout, byte_span bytes, std::size_t first,
+                 std::span<float> out);
+
 /// `known`: what the receiver has; null in an absolute form.
 void encode_version(version_form form, const parameter_layout& layout,
                     const parameter_buffer& version, const parameter_buffer* known,

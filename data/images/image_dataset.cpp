@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "config/parallel.hpp"
 #include "config/random.hpp"
 #include "data/images/cifar.hpp"
 #include "data/images/image_folder.hpp"
 #include "data/images/synthetic_images.hpp"
-#include "data/parallel.hpp"
 #include "data/permutation.hpp"
 
 namespace rubato {

@@ -8,9 +8,9 @@
 #include <optional>
 #include <utility>
 
+#include "config/parallel.hpp"
 #include "data/images/input_file.hpp"
 #include "data/images/resample.hpp"
-#include "data/parallel.hpp"
 #include "data/permutation.hpp"
 
 namespace rubato {

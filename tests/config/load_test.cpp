@@ -139,6 +139,7 @@ override_list unusual_settings() {
       {"outer.buffer", "7"},
       {"outer.activation", "0.1"},
       {"outer.weighting", "tokens"},
+      {"outer.threads", "3"},
       {"outer.norm_guard", "6"},
       {"staleness.weight", "hinge"},
       {"staleness.scale", "0.5"},
@@ -979,7 +980,7 @@ TEST_CASE("the TOML of a config holds the keys in use, in order, and no others")
   c.quota.policy = "fixed";
   const auto text = to_toml(c);
   CHECK(text.find("[outer]\nmode = \"async\"\noptimizer = \"sgd\"\nlr = 0.7\naccumulate = 1\n"
-                  "weighting = \"uniform\"\nnorm_guard = 0.0\n\n"
+                  "weighting = \"uniform\"\nthreads = 0\nnorm_guard = 0.0\n\n"
                   "[staleness]\nweight = \"constant\"\nscale = 1.0\nlimit = -1\n"
                   "unit = \"versions\"\ncompensation = \"none\"\n\n"
                   "[quota]\npolicy = \"fixed\"\nlocal_steps = 50\nstages = []\n\n"

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "config/error.hpp"
@@ -83,6 +84,74 @@ version_ptr merge_one(merger& m, const version_ptr& current, const version_ptr& 
 }
 
 }  // namespace
+
+// -- threads and pieces -------------------------------------------------------------------------
+
+TEST_CASE(
+    "a model too large for the caches is merged with the same bits on any number of threads") {
+  parameter_layout layout;
+  layout.add("weight", {9'000'001});
+  layout.add("running_mean", {77}, section::averaged);
+  layout.add("private", {5}, section::local);
+  auto c = with("delayed-nesterov", 0.7);
+  c.outer.buffer = 2;
+  const auto first = random_version(layout, 1);
+  const auto delta = random_version(layout, 2);
+
+  // The method itself, on whole buffers and past no cache.
+  const auto optimizer = make_outer_optimizer(c.outer, c.workers.count);
+  const auto size = layout.end(section::trainable);
+  auto state = optimizer->initial_state(size);
+  auto expected = copy_of(*first);
+  for (int i = 0; i < 3; ++i) {
+    const auto theta = copy_of(*expected);
+    optimizer->merge(theta->span().first(size), state, delta->span().first(size),
+                     expected->span().first(size), inner_lr);
+  }
+
+  for (const int threads : {1, 2, 3, 7}) {
+    CAPTURE(threads);
+    c.outer.threads = threads;
+    merger m(layout, c);
+    auto current = first;
+    for (int i = 0; i < 3; ++i) current = merge_one(m, current, delta);
+    CHECK(std::memcmp(current->data(), expected->data(), size * sizeof(float)) == 0);
+    CHECK(std::memcmp(current->data() + layout.end(section::averaged),
+                      first->data() + layout.end(section::averaged), 5 * sizeof(float)) == 0);
+  }
+}
+
+TEST_CASE("updates that are read in parts are merged as whole ones are") {
+  const auto layout = long_sections();
+  for (const auto& method : outer_methods) {
+    for (const bool compensate : {false, true}) {
+      CAPTURE(method.name);
+      auto c = with(std::string(method.name), 0.3);
+      if (compensate) c.staleness.compensation = "adaptive";
+      if (method.name == "sgd") c.outer.accumulate = 2;
+      merger whole(layout, c);
+      merger parts(layout, c);
+      auto there = random_version(layout, 1);
+      auto here = there;
+      const auto base = random_version(layout, 2);
+      for (std::uint64_t i = 0; i < 5; ++i) {
+        std::vector<merge_input> inputs;
+        for (std::uint64_t k = 0; k <= i % 3; ++k) {
+          inputs.push_back({random_version(layout, 10 * i + k), base, 0.5 + 0.25 * k});
+        }
+        there = whole.merge(there, inputs, inner_lr);
+        for (auto& input : inputs) {
+          input.read = [delta = std::exchange(input.delta, nullptr)](std::size_t first,
+                                                                     std::span<float> out) {
+            std::copy_n(delta->data() + first, out.size(), out.data());
+          };
+        }
+        here = parts.merge(here, inputs, inner_lr);
+        CHECK(same_bits(*here, *there));
+      }
+    }
+  }
+}
 
 // -- weights and sections -----------------------------------------------------------------------
 

@@ -85,6 +85,36 @@ TEST_CASE("an update comes out as its codec has it, averaged tensors exact and l
   }
 }
 
+TEST_CASE("a part of an update comes out as in the whole") {
+  const auto layout = make_layout();
+  const random_buffer update(layout, 1);
+  const std::size_t coded = layout.end(section::trainable);
+  const std::size_t shared = layout.end(section::averaged);
+  for (const codec c : all_codecs) {
+    parameter_buffer bytes(encoded_floats(c, layout));
+    parameter_buffer kept(layout.size());
+    encode_update(c, layout, update, nullptr, kept, bytes);
+    parameter_buffer whole(layout.size());
+    decode_update(c, layout, bytes_of(bytes), whole);
+    std::vector<float> out;
+    const auto part = [&](std::size_t first, std::size_t last) {
+      out.assign(last - first, 0.0F);
+      decode_part(c, layout, bytes_of(bytes), first, out);
+      return std::memcmp(out.data(), whole.data() + first, out.size() * sizeof(float)) == 0;
+    };
+    CHECK(part(0, coded));
+    CHECK(part(0, block_values));
+    CHECK(part(block_values, 2 * block_values));
+    CHECK(part(2 * block_values, coded));
+    CHECK(part(coded, shared));
+    CHECK(part(coded + 3, coded + 5));
+    CHECK_THROWS_AS(part(1, coded), std::invalid_argument);
+    CHECK_THROWS_AS(part(0, block_values + 1), std::invalid_argument);
+    CHECK_THROWS_AS(part(2 * block_values, shared), std::invalid_argument);
+    CHECK_THROWS_AS(part(coded, shared + 1), std::invalid_argument);
+  }
+}
+
 TEST_CASE("a version comes out as its form has it, averaged tensors exact") {
   const auto layout = make_layout();
   const random_buffer version(layout, 1);

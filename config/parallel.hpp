@@ -1,4 +1,4 @@
-// A loop on several threads, for data sets in the making. Not here: making batches (batch_pool).
+// A loop on several threads, that waits for all of them. Not here: making batches (batch_pool).
 #pragma once
 
 #include <cstddef>

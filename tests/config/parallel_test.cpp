@@ -1,4 +1,4 @@
-#include "data/parallel.hpp"
+#include "config/parallel.hpp"
 
 #include <doctest/doctest.h>
 
