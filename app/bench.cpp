@@ -37,7 +37,7 @@ int bench_step(const bench_step_options& options) {
   const config c = load_config(
       {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
-  return show(measure_step(c, {options.steps, options.repeats}, tell), options.json);
+  return show(measure_step(c, options.measurement, tell), options.json);
 }
 
 int bench_journal(const bench_journal_options& options) {

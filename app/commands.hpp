@@ -8,6 +8,7 @@
 #include "bench/journal.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
+#include "bench/step.hpp"
 #include "config/load.hpp"
 
 namespace rubato {
@@ -101,8 +102,7 @@ int export_checkpoint(const checkpoint_options& options);
 struct bench_step_options {
   std::vector<std::string> config_paths;
   override_list overrides;
-  std::int64_t steps = 0;  // 0: as many as take three seconds
-  std::int64_t repeats = 7;
+  step_options measurement;
   bool json = false;
 };
 

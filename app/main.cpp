@@ -138,10 +138,18 @@ int run(int argc, char** argv) {
       ->required();
   step_command
       ->add_option(
-          "--steps", step_bench.steps,
+          "--steps", step_bench.measurement.steps,
           "Local steps of a measurement, made whole rounds; by default three seconds' worth")
       ->check(CLI::Range(1, 1000000000));
-  step_command->add_option("--repeats", step_bench.repeats, "Measurements of each side")
+  step_command
+      ->add_option("--vocabulary", step_bench.measurement.vocabulary,
+                   "Random tokens, so many different ones, instead of the config's data")
+      ->check(CLI::Range(2, 1 << 24));
+  step_command->add_option(
+      "--peer", step_bench.measurement.peer,
+      "A program to be measured as well, such as \"python3 bench/peers/step.py f32\"; it is given "
+      "the transformer's size, threads and steps");
+  step_command->add_option("--repeats", step_bench.measurement.repeats, "Measurements of each side")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   step_command->add_flag("--json", step_bench.json, "Print JSON, with every single measurement");

@@ -15,6 +15,8 @@
 #include <variant>
 
 #include "bench/measurement.hpp"
+#include "bench/peer_process.hpp"
+#include "bench/random_tokens.hpp"
 #include "config/error.hpp"
 #include "coordination/coordinator.hpp"
 #include "model/local_round.hpp"
@@ -103,6 +105,20 @@ config one_worker(const config& c) {
   return one;
 }
 
+/// What bench/peers/step.py wants to know.
+std::string arguments_of(const config& c, const data_shape& shape, std::int64_t steps) {
+  const auto& m = c.model;
+  if (m.kind != "transformer") {
+    throw usage_error(fmt::format(
+        "bench step: a peer takes steps of a transformer, but model.kind = \"{}\"", m.kind));
+  }
+  const auto head_size = m.head_size > 0 ? m.head_size : m.width / m.heads;
+  const auto hidden = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;
+  return fmt::format("{} {} {} {} {} {} {} {} {} {}", m.layers, m.width, m.heads, head_size, hidden,
+                     shape.classes, m.sequence_length, c.data.batch_size,
+                     c.workers.threads_per_lane, steps);
+}
+
 /// Both sides, on the same data and from the same parameters.
 class contest {
  public:
@@ -124,6 +140,9 @@ class contest {
   }
 
   std::int64_t tokens_per_step() const { return parts_.data->tokens_per_batch(); }
+  std::string peer_arguments(std::int64_t steps) const {
+    return arguments_of(config_, parts_.data->shape(), steps);
+  }
   std::int64_t round_steps() const { return config_.quota.local_steps; }
   std::int64_t whole_rounds(double steps) const {
     return round_steps() *
@@ -268,6 +287,9 @@ double step_report::median_of_ratios() const {
 
 step_report measure_step(const config& c, const step_options& options,
                          const std::function<void(std::string_view)>& told, run_parts parts) {
+  if (options.vocabulary > 0) {
+    parts.data = std::make_shared<random_tokens>(c, options.vocabulary);
+  }
   const contest sides(c, std::move(parts));
   step_report report;
   report.cpu = cpu_model();
@@ -300,6 +322,13 @@ step_report measure_step(const config& c, const step_options& options,
         "{} of {}: {} CPU microseconds a {} in a bare loop, {} in the runtime", i + 1,
         options.repeats, human_number(report.bare.back().cpu_microseconds_per_token(), 3),
         report.plan.unit, human_number(report.runtime.back().cpu_microseconds_per_token(), 3)));
+  }
+  if (!options.peer.empty()) {
+    peer_process peer(fmt::format("exec {} {}", options.peer, sides.peer_arguments(report.steps)));
+    peer.measure();  // its warm-up
+    report.peer = measure_in_turn(
+        options.repeats, [&] { return check(sides.bare(report.steps)).wall_seconds; },
+        [&] { return peer.measure(); }, told);
   }
   return report;
 }
@@ -338,6 +367,16 @@ std::string to_text(const step_report& report) {
   text +=
       fmt::format("\n  {:<14}  {:.4f} times the CPU time (median of the pairs' ratios: {:.4f})\n",
                   "the runtime", report.ratio_of_medians(), report.median_of_ratios());
+  if (report.peer) {
+    const auto peer_rate = [&](const std::vector<double>& seconds) {
+      return human_count(static_cast<double>(report.steps * report.tokens_per_step) /
+                         median(seconds));
+    };
+    text += fmt::format(
+        "  {:<14}  {} {}s/s, the peer {}: {:.3f} times as fast (median of the pairs' ratios)\n",
+        "beside a peer", peer_rate(report.peer->own), plan.unit, peer_rate(report.peer->reference),
+        1.0 / report.peer->median_of_ratios());
+  }
   return text;
 }
 
@@ -350,7 +389,7 @@ std::string to_json(const step_report& report) {
     return {{"cpu_microseconds_per_token", as_json(cpu_time(costs))},
             {"tokens_per_second", as_json(rate(costs))}};
   };
-  const json value = {
+  json value = {
       {"machine", {{"cpu", report.cpu}, {"cores", report.cores}, {"blas", report.plan.blas}}},
       {"precision", report.plan.precision},
       {"parameters", report.plan.parameters},
@@ -364,6 +403,10 @@ std::string to_json(const step_report& report) {
       {"ratio_of_medians", report.ratio_of_medians()},
       {"median_of_ratios", report.median_of_ratios()},
       {"params_sha256", report.params_sha256}};
+  if (report.peer) {
+    value["bare_beside_peer_seconds"] = report.peer->own;
+    value["peer_seconds"] = report.peer->reference;
+  }
   return value.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

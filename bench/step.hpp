@@ -1,15 +1,18 @@
 // `rubato bench step`: what the actor runtime costs. The CPU time of one worker inside a real run,
-// against the same learner on the same batches in a loop without actors.
-// Not here: how fast a model or a machine is; both sides run the same model on the same machine.
+// against the same learner on the same batches in a loop without actors; and how fast that loop is
+// beside a peer that takes the same steps.
+// Not here: how fast a machine is; all sides run the same model on the same machine.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "actors/run.hpp"
+#include "bench/measurement.hpp"
 #include "config/config.hpp"
 
 namespace rubato {
@@ -17,6 +20,11 @@ namespace rubato {
 struct step_options {
   std::int64_t steps = 0;    // local steps of a measurement, made whole rounds; 0: three seconds
   std::int64_t repeats = 7;  // measurements of each side, at least 1
+  // So many different random tokens instead of the data that the configuration names; 0: its data.
+  std::int64_t vocabulary = 0;
+  // A command like "python3 bench/peers/step.py f32", see peer_process; empty: none. It is given
+  // the transformer's size, threads and steps.
+  std::string peer = {};
 };
 
 /// One measurement of one side.
@@ -41,6 +49,7 @@ struct step_report {
   std::vector<step_cost> bare;       // one for each repeat; those with the same index are a pair,
   std::vector<step_cost> runtime;    // made right after each other
   std::string params_sha256;         // that every measurement ended with
+  std::optional<paired_times> peer;  // real time of the bare loop, and of the peer
 
   /// CPU time per token, in the runtime over bare: the ratio of the two medians, ...
   double ratio_of_medians() const;
@@ -56,6 +65,8 @@ struct step_report {
 /// round to the end of the last: it has everything that a round needs (batches, inner steps,
 /// pseudo-gradient, the next version; in the runtime also messages, decisions and the ledger), but
 /// not the start, the two evaluations and the files of a run, which do not grow with its length.
+///
+/// With options.peer the bare loop and the peer are measured in turn after that, by real time.
 ///
 /// `parts` are as in run_training(), for tests; `told` receives a line for a person after each
 /// pair. Throws usage_error and run_error as run_training() does, and run_error if the two sides
