@@ -17,6 +17,9 @@ extern char** environ;
 namespace rubato {
 
 peer_process::peer_process(std::string command) : command_(std::move(command)) {
+  if (getenv("RUBATO_REPLACED_CORETYPE") != nullptr) {
+    command_ = "unset OPENBLAS_CORETYPE RUBATO_REPLACED_CORETYPE; " + command_;
+  }
   std::array<int, 2> questions{};
   std::array<int, 2> answers{};
   if (pipe2(questions.data(), O_CLOEXEC) != 0 || pipe2(answers.data(), O_CLOEXEC) != 0) {

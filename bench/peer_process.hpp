@@ -13,7 +13,9 @@ namespace rubato {
 
 class peer_process {
  public:
-  /// `command` is given to the shell. Throws run_error if that cannot be started.
+  /// `command` is given to the shell, in the environment that the user gave: without the kernels
+  /// that Rubato has chosen for itself (model/blas.hpp). Throws run_error if that cannot be
+  /// started.
   explicit peer_process(std::string command);
   /// Closes its input, which ends it.
   ~peer_process();

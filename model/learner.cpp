@@ -15,6 +15,7 @@
 #include "model/blas.hpp"
 #include "model/network.hpp"
 #include "model/precision.hpp"
+#include "model/tensor_memory.hpp"
 
 namespace rubato {
 
@@ -242,6 +243,7 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
                       " tokens or classes to tell apart; a model needs at least 2");
   }
   if (model.kind == "resnet") make_resnet(model, shape);  // for its complaints
+  keep_tensor_memory();
   return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane),
           label_smoothing = c.inner.label_smoothing, products = resolve_precision(c)] {
     at::set_num_threads(threads);  // this thread's count

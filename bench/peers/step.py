@@ -10,8 +10,12 @@ autocast. Needs PyTorch (Debian: python3-torch).
 """
 import contextlib
 import math
+import os
 import sys
 import time
+
+# OpenBLAS has threads of its own, of which torch.set_num_threads knows nothing.
+os.environ["OPENBLAS_NUM_THREADS"] = sys.argv[10]
 
 import torch
 from torch import nn
