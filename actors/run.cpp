@@ -22,6 +22,7 @@
 #include "coordination/tempo.hpp"
 #include "model/blas.hpp"
 #include "model/precision.hpp"
+#include "network/silence_sweeper.hpp"
 #include "recovery/branch.hpp"
 #include "recovery/history.hpp"
 #include "recovery/resume.hpp"
@@ -114,7 +115,7 @@ caf::strong_actor_ptr start_node(caf::actor_system& system, const run_context_pt
 /// The gate for nodes of other processes, which can reach it from now on.
 caf::strong_actor_ptr open_gate(caf::actor_system& system, const run_context_ptr& run,
                                 const server_actor& server, const run_identity& identity,
-                                const serving& how) {
+                                const serving& how, silence_sweeper& sweeper) {
   const run_offer offer{to_string(identity), run_settings(run->settings), manifest_of(*run), {}};
   const auto opened = system.spawn(gate, gate_setup{run, server, how.version, offer});
   const auto port = publish(system, opened, how.listen.host, how.listen.port,
@@ -124,6 +125,7 @@ caf::strong_actor_ptr open_gate(caf::actor_system& system, const run_context_ptr
     throw run_error(fmt::format("network.listen = \"{}\": cannot listen there: {}",
                                 to_string(how.listen), explain(port.error())));
   }
+  sweeper.watch(*port);
   send_from_outside(server, remark{fmt::format("nodes join with: rubato work --server {}",
                                                to_string({how.listen.host, *port}))});
   return caf::actor_cast<caf::strong_actor_ptr>(opened);
@@ -168,6 +170,7 @@ run_summary run_training(const config& c, run_parts parts) {
   if (parts.serve) {
     configure_network<caf::id_block::rubato_wire>(system_config, identity_of(c.network));
   }
+  silence_sweeper sweeper;
   caf::actor_system system(system_config);
   run->clock = wall_clock(restored ? time_before(*restored, run->on_wall_clock()) : run_time{0});
   const auto end = std::make_shared<ending>();
@@ -175,7 +178,7 @@ run_summary run_training(const config& c, run_parts parts) {
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
   caf::strong_actor_ptr members;
   try {
-    members = parts.serve ? open_gate(system, run, main_server, identity, *parts.serve)
+    members = parts.serve ? open_gate(system, run, main_server, identity, *parts.serve, sweeper)
                           : start_node(system, run, main_server, lanes);
   } catch (...) {
     ask_to_exit(main_server);
@@ -200,6 +203,7 @@ run_summary run_training(const config& c, run_parts parts) {
     const bool over = result->summary && result->summary->outcome != "interrupted";
     send_from_outside(caf::actor_cast<gate_actor>(members), close_gate{!over});
     members_gone->wait_for(closing_time);
+    sweeper.end_all();
   }
   ask_to_exit(members);
   system.await_all_actors_done();

@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "network/tls_errors.hpp"
 
 #define RUBATO_CAF_018 (CAF_MAJOR_VERSION > 0 || CAF_MINOR_VERSION >= 18)
 #define RUBATO_CAF_1 (CAF_MAJOR_VERSION > 0)
@@ -271,6 +272,7 @@ void configure_network(caf::actor_system_config& system, const network_identity&
 #endif
   system.load<caf::io::middleman>();
   if (!identity.given()) return;
+  keep_tls_errors_apart();
   system.load<caf::openssl::manager>();
 #if RUBATO_CAF_018
   system.set("caf.openssl.certificate", identity.certificate);
