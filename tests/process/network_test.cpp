@@ -1,114 +1,15 @@
 // A server and its nodes as processes of their own, which are started, stopped and killed.
-#include <doctest/doctest.h>
 #include <signal.h>
 
 #include <chrono>
-#include <map>
-#include <set>
+#include <filesystem>
 #include <string>
 #include <thread>
-#include <tuple>
+#include <vector>
 
-#include "tests/process/program_fixture.hpp"
+#include "tests/process/cluster_fixture.hpp"
 
 using namespace rubato;
-
-namespace {
-
-struct cluster_fixture : program_fixture {
-  ~cluster_fixture() {
-    for (const auto& [name, child] : running) {
-      kill(child, SIGKILL);
-      waitpid(child, nullptr, 0);
-    }
-  }
-
-  /// Starts a server of a run that takes a few seconds; it prints to `serverout`.
-  void serve(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments{"serve",
-                                       "tiny.toml",
-                                       "--run.directory",
-                                       "run",
-                                       "--clock.mode",
-                                       "wall",
-                                       "--run.local_steps",
-                                       "4000",
-                                       "--evaluate.every_local_steps",
-                                       "200",
-                                       "--network.heartbeat_seconds",
-                                       "0.1",
-                                       "--network.silence_seconds",
-                                       "2"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    running["server"] = start(
-        arguments, [] { ::signal(SIGINT, SIG_DFL); }, "server");
-    const auto line = wait_for("server", "--server ");
-    const auto begin = line.find("--server ") + 9;
-    address = line.substr(begin, line.find('\n', begin) - begin);
-  }
-
-  void work(const std::string& name, int workers, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments{"work",
-                                       "tiny.toml",
-                                       "--server",
-                                       address,
-                                       "--name",
-                                       name,
-                                       "--workers",
-                                       std::to_string(workers),
-                                       "--run.threads",
-                                       "1",
-                                       "--network.heartbeat_seconds",
-                                       "0.1"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    running[name] = start(
-        arguments, [] { ::signal(SIGINT, SIG_DFL); }, name);
-  }
-
-  /// What the process has printed, as soon as `part` is in it.
-  std::string wait_for(const std::string& name, const std::string& part) {
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    std::string printed;
-    while (std::chrono::steady_clock::now() < patience) {
-      printed = read(root / (name + "out"));
-      if (printed.find(part) != std::string::npos) return printed;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    FAIL(name << " did not print \"" << part << "\" but " << printed
-              << read(root / (name + "err")));
-    return printed;
-  }
-
-  outcome end_of(const std::string& name) {
-    const auto result = finish(running.at(name), name);
-    running.erase(name);
-    return result;
-  }
-
-  void send(const std::string& name, int number) { kill(running.at(name), number); }
-
-  /// Every round has one fate, and the summary counts them as the ledger does.
-  void check_balance() {
-    std::set<std::tuple<int, int, int>> rounds;
-    std::map<std::string, int> fates;
-    for (const auto& line : lines("run", "updates.jsonl")) {
-      fates[line["fate"]] += 1;
-      if (line["fate"] == "duplicate" || line["fate"] == "stale_incarnation") continue;
-      CHECK(rounds.emplace(line["worker"], line["incarnation"], line["sequence"]).second);
-    }
-    const auto updates = summary("run")["updates"];
-    for (const char* fate : {"applied", "abandoned", "run_ended"}) {
-      CAPTURE(fate);
-      CHECK(updates[fate] == fates[fate]);
-    }
-    CHECK(updates["rejected"] == fates["stale_incarnation"]);
-  }
-
-  std::string address;
-  std::map<std::string, pid_t> running;
-};
-
-}  // namespace
 
 TEST_CASE_FIXTURE(cluster_fixture,
                   "nodes join, one leaves politely, one comes late, all end well") {
