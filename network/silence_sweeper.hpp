@@ -29,8 +29,8 @@ class silence_sweeper {
   /// Everybody has been told goodbye: from now on no connection is borne.
   void end_all() { patience_ = std::chrono::milliseconds(0); }
 
-  /// Above any time between two messages of a node, of which the rarest are CAF's own, every 5 s.
-  static constexpr auto usual_patience = std::chrono::milliseconds(15'000);
+  /// As CAF has it with those that are connected (messages/caf.hpp); they say something every 5 s.
+  static constexpr auto usual_patience = std::chrono::milliseconds(30'000);
 
  private:
   std::atomic<std::chrono::milliseconds> patience_{usual_patience};
