@@ -1,7 +1,6 @@
 // What all actors of a run share, complete before the first of them starts and then never changed.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -10,16 +9,11 @@
 #include "coordination/wall_clock.hpp"
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
+#include "monitoring/probes.hpp"
 #include "optim/parameter_buffer.hpp"
 #include "transfer/codec.hpp"
 
 namespace rubato {
-
-/// What the lanes of this process do, for signs of life to other machines. Thread-safe.
-struct lane_activity {
-  std::atomic<std::uint64_t> steps{0};    // taken
-  std::atomic<std::uint64_t> running{0};  // rounds
-};
 
 struct run_context {
   config settings;
@@ -31,7 +25,7 @@ struct run_context {
   std::shared_ptr<buffer_pool> encodings;  // for what these are on their way
   std::vector<double> shard_weights;       // of sampling and of the held-out mean; sums to anything
   wall_clock clock;                        // real time since just before the first actor
-  std::shared_ptr<lane_activity> activity = std::make_shared<lane_activity>();
+  std::shared_ptr<lane_activity> activity = std::make_shared<lane_activity>();  // of this process
 
   codec codec_up() const { return find_codec(settings.network.codec_up).value(); }
   codec codec_down() const { return find_codec(settings.network.codec_down).value(); }

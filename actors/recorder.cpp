@@ -51,6 +51,47 @@ std::string to_json_line(const update_record& record) {
   return line.dump();
 }
 
+round_begun to_probe(const assigned_round& round) {
+  const auto& work = round.work;
+  return {work.id.worker,    work.id.incarnation, work.id.sequence,
+          work.base_version, work.steps,          to_seconds(work.assigned_at)};
+}
+
+round_ended to_probe(const update_record& record, run_time data_wait) {
+  const auto& work = record.work;
+  round_ended round;
+  round.worker = work.id.worker;
+  round.incarnation = work.id.incarnation;
+  round.sequence = work.id.sequence;
+  round.fate = to_string(record.what);
+  round.base = work.base_version;
+  round.version = record.version;
+  round.staleness = record.staleness;
+  round.steps = work.steps;
+  round.tokens = record.tokens;
+  round.loss = record.update.loss;
+  round.norm = record.update.norm;
+  round.cosine_to_momentum = record.cosine_to_momentum;
+  round.cosine_to_others = record.cosine_to_others;
+  round.assigned = to_seconds(work.assigned_at);
+  round.computed = to_seconds(record.update.compute_time);
+  round.received = to_seconds(work.timing.download);
+  round.sent = to_seconds(work.timing.upload);
+  round.settled = to_seconds(record.settled_at);
+  round.data_wait = to_seconds(data_wait);
+  return round;
+}
+
+void tell(run_probe& probe, const run_event& event) {
+  if (const auto* assigned = std::get_if<assigned_round>(&event.what)) {
+    probe.round_began(to_probe(*assigned));
+  } else if (const auto* settled = std::get_if<settled_round>(&event.what)) {
+    probe.round_ended(to_probe(settled->record, event.data_wait));
+  } else if (const auto* fenced = std::get_if<fence_record>(&event.what)) {
+    probe.worker_gone(fenced->worker);
+  }
+}
+
 using pointer = actor_pointer<recorder_actor, recorder_state>;
 
 void open_files(pointer self) {
@@ -71,11 +112,16 @@ void open_files(pointer self) {
   };
   state.updates = open("updates", "updates.jsonl");
   state.metrics = open("metrics", "metrics.jsonl");
+  if (state.setup.probe) state.setup.probe->began(state.setup.plan);
 }
 
 void commit(pointer self) {
   auto& state = state_of(self);
+  const auto begun = state.run->clock.now();
   state.journal->commit();
+  if (state.setup.probe) {
+    state.setup.probe->journal_committed(to_seconds(state.run->clock.now() - begun));
+  }
   send(self, state.server, records_durable{state.journal->durable_before()});
 }
 
@@ -86,7 +132,9 @@ void record(pointer self, const record_events& batch) {
       state.updates->append(to_json_line(settled->record));
     }
     if (event.number) state.taken_before = *event.number + 1;
+    if (state.setup.probe) tell(*state.setup.probe, event);
   }
+  if (batch.reading) state.setup.probe->read(*batch.reading);
   if (!state.journal) {
     if (state.taken_before - state.reported < report_every) return;
     state.reported = state.taken_before;
@@ -94,6 +142,7 @@ void record(pointer self, const record_events& batch) {
     return;
   }
   state.journal->add(batch.content);
+  if (state.setup.probe) state.setup.probe->journal_waits(state.journal->pending_bytes());
   if (state.journal->pending_bytes() >= group_bytes) {
     commit(self);
   } else if (!std::exchange(state.committing, true)) {
@@ -120,6 +169,7 @@ void begin(pointer self, const begin_checkpoint& request) {
   state.checkpoint =
       std::make_unique<snapshot_writer>(posix_file_system(), checkpoint_folder(directory), header);
   state.workers_awaited = request.workers;
+  state.checkpoint_version = request.version;
   snapshot record;
   record.values["updates"] = state.updates->sync();
   record.values["metrics"] = state.metrics->sync();
@@ -157,6 +207,7 @@ void write(pointer self) {
     if (state.journal) commit(self);  // the records that it stands for come first
     state.checkpoint->commit();
     state.checkpoint.reset();
+    if (state.setup.probe) state.setup.probe->checkpointed(state.checkpoint_version);
     // A whole journal is replayed from the first one.
     const bool whole = state.journal && settings.journal.keep == "all";
     keep_newest(posix_file_system(), checkpoint_folder(state.setup.directory->path()),
@@ -193,13 +244,17 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
         guarded(self, "recorder", [&] {
           auto& state = state_of(self);
           state.metrics->append(to_json_line(*evaluated.result));
+          if (state.setup.probe) state.setup.probe->evaluated(*evaluated.result);
           state.metrics->flush();
           state.updates->flush();
         });
       },
       [self](const record_change& change) {
-        guarded(self, "recorder",
-                [&] { state_of(self).metrics->append(to_json_line(*change.content)); });
+        guarded(self, "recorder", [&] {
+          auto& state = state_of(self);
+          state.metrics->append(to_json_line(*change.content));
+          if (state.setup.probe) state.setup.probe->worker_changed(*change.content);
+        });
       },
       [self](const begin_checkpoint& request) {
         guarded(self, "recorder", [&] { begin(self, request); });
@@ -218,6 +273,7 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
           save_parameters(state.setup.directory->file("parameters.safetensors"), state.run->layout,
                           *end.parameters);
           state.setup.directory->write("summary.json", to_json(*end.summary));
+          if (state.setup.probe) state.setup.probe->ended(*end.summary);
           send(self, state.server, recording_finished{});
         });
       },

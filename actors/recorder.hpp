@@ -9,6 +9,7 @@
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
+#include "monitoring/probes.hpp"
 #include "recovery/resume.hpp"
 #include "recovery/run_journal.hpp"
 #include "recovery/snapshot.hpp"
@@ -22,6 +23,8 @@ struct recorder_setup {
   run_identity identity;
   nlohmann::json restored;  // what it said in the checkpoint that the run goes on from; or null
   std::optional<std::uint64_t> first_record;  // of a journal that begins; none: it goes on
+  std::shared_ptr<run_probe> probe;           // may be null
+  run_plan plan;                              // for the probe
 };
 
 struct recorder_state {
@@ -39,9 +42,10 @@ struct recorder_state {
   std::uint64_t reported = 0;            // of these, to the server
 
   std::unique_ptr<snapshot_writer> checkpoint;  // that is being written
-  std::uint64_t workers_awaited = 0;            // that have not said where they are
-  std::map<std::string, worker_id> captured;    // whose parts are not written yet
-  bool slicing = false;                         // a write_slice is on its way
+  std::uint64_t checkpoint_version = 0;
+  std::uint64_t workers_awaited = 0;          // that have not said where they are
+  std::map<std::string, worker_id> captured;  // whose parts are not written yet
+  bool slicing = false;                       // a write_slice is on its way
 };
 
 recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_state> self,

@@ -155,6 +155,7 @@ run_summary run_training(const config& c, run_parts parts) {
   server_setup setup;
   setup.run = run;
   setup.observer = parts.observer;
+  setup.probe = parts.probe;
   setup.directory = directory;
   setup.identity = restored ? restored->header.run : new_run_identity();
   setup.restored = restored;

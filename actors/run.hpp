@@ -13,6 +13,7 @@
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
 #include "monitoring/observer.hpp"
+#include "monitoring/probes.hpp"
 #include "network/address.hpp"
 
 namespace rubato {
@@ -30,6 +31,10 @@ struct run_parts {
   /// Writes version 0 into a fresh learner; by default as run.init or run.seed say.
   std::function<void(learner&)> initialize;
   std::shared_ptr<run_observer> observer;
+  /// Told what happens in detail, if given; by another thread than `observer`.
+  std::shared_ptr<run_probe> probe;
+  /// Counts what is computed here, if given.
+  std::shared_ptr<lane_activity> activity;
   /// Set it to end the run cleanly (SIGINT); checked ten times a second.
   std::atomic<bool>* stop = nullptr;
   /// If given, nobody computes here; nodes join and leave, and without any the run waits.

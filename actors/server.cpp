@@ -69,7 +69,7 @@ void server_state::start(pointer self, server_setup setup) {
   if (run.settings.record.pairwise_cosines) {
     similarity_ = std::make_unique<update_cosines>(run.layout.end(section::trainable));
   }
-  recorder_setup record{setup_.directory, setup_.identity, {}, 0};
+  recorder_setup record{setup_.directory, setup_.identity, {}, 0, setup_.probe, setup_.plan};
   if (setup_.restored) {
     record.restored = setup_.restored->record;
     record.first_record = setup_.restored->header.record;
@@ -395,6 +395,12 @@ void server_state::carry_out(const apply_action& action) {
     inputs.push_back(std::move(input));
   }
   compare_updates(action);
+  const auto begun = setup_.run->clock.now();
+  merge(action, inputs);
+  if (setup_.probe) merge_seconds_.push_back(to_seconds(setup_.run->clock.now() - begun));
+}
+
+void server_state::merge(const apply_action& action, const std::vector<merge_input>& inputs) {
   if (action.group) {
     auto& own = group_versions_[*action.group];
     own = group_mean_->merge(inputs.front().base, inputs, action.inner_lr);
@@ -423,6 +429,7 @@ void server_state::compare_updates(const apply_action& action) {
     for (const auto& id : action.updates) {
       cosines_[id].to_momentum = merger_->cosine_to_momentum(*arrived_.at(id)->delta);
     }
+    momentum_norm_ = merger_->momentum_norm();
   }
   if (!similarity_) return;
   if (setup_.run->settings.outer.mode == "sync") similarity_->clear();  // each round for itself
@@ -473,6 +480,9 @@ void server_state::carry_out(const settle_action& action) {
   if (const auto found = cosines_.extract(id)) {
     settled.record.cosine_to_momentum = found.mapped().to_momentum;
     settled.record.cosine_to_others = found.mapped().to_others;
+  }
+  if (const auto found = arrived_.find(id); found != arrived_.end()) {
+    event.data_wait = found->second->data_wait;
   }
   if (const auto merge = merged_.extract(id)) {
     const auto& content = *arrived_.at(id);

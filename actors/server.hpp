@@ -20,6 +20,7 @@
 #include "coordination/event_queue.hpp"
 #include "coordination/outbox.hpp"
 #include "monitoring/observer.hpp"
+#include "monitoring/probes.hpp"
 #include "monitoring/staleness_histogram.hpp"
 #include "optim/data_parallel.hpp"
 #include "optim/merger.hpp"
@@ -40,6 +41,7 @@ struct run_result {
 struct server_setup {
   run_context_ptr run;
   std::shared_ptr<run_observer> observer;  // may be null
+  std::shared_ptr<run_probe> probe;        // may be null; for the recorder
   std::shared_ptr<const run_directory> directory;
   run_identity identity;
   std::shared_ptr<restored_run> restored;  // where the run goes on; null: it begins
@@ -87,6 +89,7 @@ class server_state {
   bool journals() const { return setup_.run->settings.journal.enabled; }
   void record(run_event event);
   void flush_records();
+  std::shared_ptr<const server_reading> take_reading();
   void when_durable(std::function<void()> leave);
   void deliver();
   void give(assign_round round);
@@ -117,6 +120,7 @@ class server_state {
   void carry_out(const evaluate_action& action);
   void carry_out(const finish_action& action);
   void report_progress(const update_record& record);
+  void merge(const apply_action& action, const std::vector<merge_input>& inputs);
   void compare_updates(const apply_action& action);
   void average_inner_states(const apply_action& action);
   std::shared_ptr<const submission> decoded(const std::shared_ptr<const submission>& content) const;
@@ -158,6 +162,8 @@ class server_state {
   std::vector<run_event> events_to_record_;  // of the actions that are being carried out
   outbox<std::function<void()>> outbox_;     // what waits for records to be durable
   std::uint64_t merges_ = 0;                 // those of groups too
+  std::vector<double> merge_seconds_;        // of those since the last reading, if there is a probe
+  double momentum_norm_ = std::numeric_limits<double>::quiet_NaN();  // at the last merge
   std::map<update_id, merge_place> merged_;  // of updates whose settlement follows
   std::map<update_id, group_id> starts_;     // of rounds that begin with what a group has
   std::unique_ptr<journal_tail> tail_;       // what happens again; null: nothing any more

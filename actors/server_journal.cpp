@@ -24,7 +24,8 @@ namespace {
 
 /// Gives the event its number; the recorder is told by flush_records().
 void server_state::record(run_event event) {
-  if (!journals() && !std::holds_alternative<settled_round>(event.what)) return;
+  const bool of_interest = std::holds_alternative<settled_round>(event.what) || setup_.probe;
+  if (!journals() && !of_interest) return;
   // Whoever goes on later has these rounds in flight.
   if (!resumable_) {
     if (tail_) {
@@ -42,7 +43,25 @@ void server_state::flush_records() {
   if (events_to_record_.empty()) return;
   send(self_, recorder_,
        record_events{
-           std::make_shared<const std::vector<run_event>>(std::exchange(events_to_record_, {}))});
+           std::make_shared<const std::vector<run_event>>(std::exchange(events_to_record_, {})),
+           setup_.probe ? take_reading() : nullptr});
+}
+
+/// How things are here, for whoever watches.
+std::shared_ptr<const server_reading> server_state::take_reading() {
+  auto reading = std::make_shared<server_reading>();
+  reading->time = to_seconds(now());
+  reading->workers = coordinator_->live_workers();
+  reading->workers_waiting = coordinator_->waiting_workers();
+  reading->window_open = coordinator_->window_end().has_value();
+  reading->updates_waiting = arrived_.size();
+  reading->evaluations_waiting = evaluations_.size();
+  reading->records_waiting = next_record_ - std::min(next_record_, outbox_.durable_before());
+  reading->bytes_down = bytes_down_;
+  reading->bytes_up = bytes_up_;
+  reading->momentum_norm = momentum_norm_;
+  reading->merges = std::exchange(merge_seconds_, {});
+  return reading;
 }
 
 /// Does it once all records until now are durable, after all that waits already.

@@ -27,6 +27,7 @@ struct train_options {
   override_list overrides;
   bool print_config = false;
   bool json = false;
+  bool no_report = false;         // leave report.html out
   bool serve = false;             // workers are on other machines
   bool insecure_network = false;  // these may be anybody's
 };
@@ -72,6 +73,13 @@ struct report_options {
 
 /// `rubato report`: returns the exit code.
 int report(const report_options& options);
+
+/// Writes report.html into the directory of a run that has ended. One that cannot be written is
+/// told of, and no error.
+void write_report_of(const std::string& directory);
+
+/// `rubato metrics`: returns the exit code.
+int show_metrics(bool markdown);
 
 struct replay_options {
   std::string directory;  // of the run

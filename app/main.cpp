@@ -38,6 +38,11 @@ int run(int argc, char** argv) {
   train_command->add_flag(
       "--json", training.json,
       "Print the summary as JSON to standard output, the rest to standard error");
+  train_command->add_flag("--no-report", training.no_report,
+                          "Do not write report.html into the run directory at the end");
+
+  train_command->add_flag("--insecure-network", training.insecure_network,
+                          "Let other machines watch the run (monitor.listen)");
 
   train_options serving;
   serving.serve = true;
@@ -51,8 +56,11 @@ int run(int argc, char** argv) {
   serve_command->add_flag(
       "--json", serving.json,
       "Print the summary as JSON to standard output, the rest to standard error");
+  serve_command->add_flag("--no-report", serving.no_report,
+                          "Do not write report.html into the run directory at the end");
   serve_command->add_flag("--insecure-network", serving.insecure_network,
-                          "Listen where other machines can reach it, though without TLS");
+                          "Listen where other machines can reach it, though without TLS (also "
+                          "monitor.listen)");
 
   work_options working;
   auto* work_command = app.add_subcommand("work", "Take part in the run of a `rubato serve`");
@@ -69,7 +77,7 @@ int run(int argc, char** argv) {
                    "How many workers to be; by default as many as compute at once (run.threads)")
       ->check(CLI::Range(1, 1000000));
   work_command->add_flag("--insecure-network", working.insecure_network,
-                         "Reach another machine, though without TLS");
+                         "Reach another machine, though without TLS; let others see the metrics");
 
   certs_options certificates;
   auto* certs_command =
@@ -218,14 +226,16 @@ int run(int argc, char** argv) {
   bool markdown = false;
   auto* options_command = app.add_subcommand("options", "Describe every configuration key");
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
+  auto* metrics_command = app.add_subcommand("metrics", "Describe every metric for Prometheus");
+  metrics_command->add_flag("--markdown", markdown, "As the text of docs/metrics.md");
 
   const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
     throw usage_error("command line: unknown command \"" + line.rest.front() +
                       "\"; there are train, serve, work, certs, compare, report, replay, audit, "
-                      "checkpoint, bench and "
-                      "options, see `rubato --help`");
+                      "checkpoint, bench, "
+                      "options and metrics, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -244,6 +254,10 @@ int run(int argc, char** argv) {
     without_keys("options");
     std::fputs((markdown ? describe_keys_markdown() : describe_keys_text()).c_str(), stdout);
     return exit_done;
+  }
+  if (*metrics_command) {
+    without_keys("metrics");
+    return show_metrics(markdown);
   }
   if (*work_command) {
     working.overrides = std::move(line.overrides);

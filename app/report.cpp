@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,12 @@ namespace fs = std::filesystem;
 std::string link_from(const fs::path& page, const fs::path& folder) {
   return fs::absolute(folder).lexically_normal().lexically_relative(
       fs::absolute(page).lexically_normal().parent_path());
+}
+
+void write_page(const std::string& path, const std::string& page) {
+  atomic_file file(path);
+  file.write(page);
+  file.commit();
 }
 
 std::string title_of(const std::vector<std::string>& directories) {
@@ -40,12 +47,20 @@ int report(const report_options& options) {
     runs.push_back({.directory = directory, .link = link_from(output, directory)});
   }
   const auto page = report_page(report_data(title_of(options.directories), RUBATO_VERSION, runs));
-  atomic_file file(options.output);
-  file.write(page);
-  file.commit();
+  write_page(options.output, page);
   fmt::print("{}: {} of {} run{}; open it in a browser\n", options.output, human_bytes(page.size()),
              runs.size(), runs.size() == 1 ? "" : "s");
   return exit_done;
+}
+
+void write_report_of(const std::string& directory) {
+  try {
+    write_page((fs::path(directory) / "report.html").string(),
+               report_page(report_data(title_of({directory}), RUBATO_VERSION,
+                                       {{.directory = directory, .link = "."}})));
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "note: there is no report.html of this run: {}\n", e.what());
+  }
 }
 
 }  // namespace rubato

@@ -13,6 +13,7 @@
 #include "actors/run.hpp"
 #include "app/commands.hpp"
 #include "app/interrupts.hpp"
+#include "app/monitoring.hpp"
 #include "config/error.hpp"
 #include "model/blas.hpp"
 #include "model/precision.hpp"
@@ -106,11 +107,14 @@ int train(const train_options& options) {
   std::FILE* const out = options.json ? stderr : stdout;
   const auto screen = std::make_shared<console>(out, isatty(fileno(out)) != 0);
   run_parts parts;
+  parts.activity = std::make_shared<lane_activity>();
+  parts.probe = start_monitor(c, monitored::run, parts.activity, options.insecure_network, stderr);
   parts.observer = screen;
   parts.stop = &interrupted;
   parts.serve = serve;
   const run_summary summary = run_training(c, parts);
   screen->clear();
+  if (!options.no_report) write_report_of(summary.directory);
   std::fputs((options.json ? to_json(summary) : to_text(summary)).c_str(), stdout);
   if (summary.outcome == "interrupted") {
     if (c.checkpoint.every_versions > 0) {

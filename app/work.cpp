@@ -5,6 +5,7 @@
 
 #include "app/commands.hpp"
 #include "app/interrupts.hpp"
+#include "app/monitoring.hpp"
 #include "config/error.hpp"
 #include "network/serving.hpp"
 
@@ -28,6 +29,9 @@ int work(const work_options& options) {
     std::fflush(stdout);
   };
   run_parts parts;
+  parts.activity = std::make_shared<lane_activity>();
+  const auto watched = start_monitor(setup.settings.own, monitored::node, parts.activity,
+                                     options.insecure_network, stdout);
   auto& interrupted = catch_interrupts();
   parts.stop = &interrupted;
   work_for(setup, parts);

@@ -32,7 +32,9 @@ set(libraries
   "(torch|ATen|c10)/ : model tests/model"
   "caf/ : messages/caf.hpp"
   "(jpeglib|jerror|png)\\.h : data/images tests/data/images"
-  "Eigen/ : optim tests/optim")
+  "Eigen/ : optim tests/optim"
+  "prometheus/ : monitoring"
+  "(CivetServer|civetweb)\\.h : monitoring")
 
 # The one file that may ask for CAF's version in an #if.
 set(caf_versions_in messages/caf.hpp)

@@ -200,6 +200,7 @@ cell grid::make_cell(std::size_t run, std::size_t setting, std::size_t combinati
   c.run.seed = static_cast<std::int64_t>(seed);
   c.run.name = std::string("cell");
   c.run.threads = 0;
+  c.monitor.listen = "";
   made.identity = fmt::format("# A run of a comparison, by rubato {}.\n{}", version_, to_toml(c));
   made.name =
       fmt::format("{}-seed{}-{:016x}", slug(spec_.runs[run].name), seed, hash_of(made.identity));

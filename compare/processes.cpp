@@ -66,6 +66,7 @@ void child_processes::start(const cell& c) {
   std::vector<std::string> arguments = {"rubato",
                                         "train",
                                         folder_.config_of(c),
+                                        "--no-report",
                                         "--run.directory",
                                         folder_.directory_of(c),
                                         "--run.threads",

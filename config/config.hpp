@@ -189,6 +189,10 @@ struct config {
     std::string keep = "tail";  // tail | all
   } journal;
 
+  struct monitor_section {
+    std::string listen = "auto";  // auto | HOST:PORT | empty: nothing
+  } monitor;
+
   // -- what several keys together mean ------------------------------------------------------------
 
   /// The workers' paces and links are simulated: on the virtual clock, or by holding rounds up.

@@ -832,6 +832,15 @@ std::vector<key_spec> declare_keys() {
            "tail: what going on from the oldest checkpoint that stays takes. all: from the "
            "beginning of the run, with its first checkpoint, so that all of it can be replayed; "
            "as large as all updates together."},
+
+      // -- monitor ------------------------------------------------------------------------------
+      {.name = "monitor.listen",
+       .member = at([](auto& c) -> auto& { return c.monitor.listen; }),
+       .scope = key_scope::node,
+       .help = "Where a browser sees the run and Prometheus gets its metrics, as HOST:PORT; port 0 "
+               "is any free one. auto: 127.0.0.1:9464, or nowhere if that is in use. Empty: "
+               "nowhere. Others than this machine only with --insecure-network. No effect on "
+               "results."},
   };
 }
 

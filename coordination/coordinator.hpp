@@ -144,6 +144,9 @@ class coordinator {
   const std::vector<worker_change>& changes() const { return tempo_.changes(); }
   /// The worker has joined and is not lost.
   bool live(worker_id worker) const;
+  /// Workers that are there, and how many of them wait for the window's end.
+  std::size_t live_workers() const { return live_; }
+  std::size_t waiting_workers() const { return idle_.size(); }
   /// No worker is left.
   bool stranded() const { return live_ == 0; }
   /// The round was given out and has not arrived.

@@ -15,6 +15,7 @@
 #include "data/dataset.hpp"
 #include "messages/caf.hpp"
 #include "monitoring/observer.hpp"
+#include "monitoring/probes.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -191,6 +192,7 @@ struct journal_end;  // storage/journal_reader.hpp
 /// Server to recorder: what has happened, all that one event led to.
 struct record_events {
   std::shared_ptr<const std::vector<run_event>> content;
+  std::shared_ptr<const server_reading> reading;  // after that; null unless somebody watches
 };
 
 /// Server to recorder: the journal of the run that goes on is appended to behind this end.

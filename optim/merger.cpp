@@ -238,6 +238,10 @@ double merger::cosine_to_momentum(const parameter_buffer& delta) const {
   return norms > 0.0 ? dot(g, m) / norms : std::numeric_limits<double>::quiet_NaN();
 }
 
+double merger::momentum_norm() const {
+  return momentum_square_ ? std::sqrt(*momentum_square_) : std::numeric_limits<double>::quiet_NaN();
+}
+
 // -- state --------------------------------------------------------------------------------------
 
 std::vector<std::pair<std::string, buffer_ptr*>> merger::own_buffers() {

@@ -90,6 +90,10 @@ class merger {
   /// NaN if either is zero or the method has none.
   double cosine_to_momentum(const parameter_buffer& delta) const;
 
+  /// L2 norm of the momentum as cosine_to_momentum() found it; NaN if that was not asked since it
+  /// last changed, or the method has none.
+  double momentum_norm() const;
+
   /// The buffers stay as they are for as long as they are held: the next merge goes on in copies.
   merger_state state();
 

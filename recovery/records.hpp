@@ -51,6 +51,7 @@ struct run_event {
   version_ptr update = nullptr;  // of a round that was merged, as it travelled; else null
   codec how = codec::f32;        // the update's
   std::optional<std::uint64_t> number = {};  // of its record; none: the journal gets none
+  run_time data_wait{0};                     // real, of a round that was settled; not recorded
 };
 
 /// Its update as bytes, which stay where they are.

@@ -122,7 +122,16 @@ function area(colour) {
 
 // -- charts ---------------------------------------------------------------------------------------
 
-const state = { hidden: new Set(), panels: [], errors: 0 };
+const state = { hidden: new Set(), panels: [], refreshers: [], errors: 0 };
+
+/// A part of the page that is made anew when there are news; `make` returns a list of nodes.
+function renewed(make) {
+  const place = element("div");
+  const fill = () => place.replaceChildren(...make());
+  fill();
+  state.refreshers.push(fill);
+  return place;
+}
 
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -321,6 +330,71 @@ function draw_lines(
   );
 }
 
+/// How the values of a quantity were spread in the course of time: `columns` are
+/// [time, [[value, count]...]]; the stronger the colour, the larger its share of that time.
+function draw_heat(plot, self, columns, { x, y, tip }) {
+  if (columns.length === 0) {
+    nothing_to_draw(plot, "Nothing was measured here.");
+    return;
+  }
+  const gaps = columns.slice(1).map(([time], i) => time - columns[i][0]);
+  const width = gaps.length ? Math.min(...gaps) : columns[0][0] || 1;
+  const highest = Math.max(...columns.flatMap(([, pairs]) => pairs.map(([value]) => value)));
+  const height = Math.max(1, Math.ceil((highest + 1) / 30));
+  const cells = columns.flatMap(([time, pairs]) => {
+    const counts = new Map();
+    for (const [value, count] of pairs) {
+      const row = Math.floor(value / height);
+      counts.set(row, (counts.get(row) ?? 0) + count);
+    }
+    const total = [...counts.values()].reduce((a, b) => a + b, 0);
+    return [...counts].map(([row, count]) => ({
+      x: time,
+      y: height * row + (height - 1) / 2,
+      low: height * row,
+      high: height * (row + 1) - 1,
+      share: count / total,
+      count,
+    }));
+  });
+  const paint = {
+    id: "heat",
+    beforeDatasetsDraw(chart) {
+      const { ctx, chartArea, scales } = chart;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(chartArea.left, chartArea.top, chartArea.width, chartArea.height);
+      ctx.clip();
+      ctx.fillStyle = series_colour(0);
+      for (const cell of cells) {
+        const left = scales.x.getPixelForValue(cell.x - width / 2);
+        const right = scales.x.getPixelForValue(cell.x + width / 2);
+        const top = scales.y.getPixelForValue(cell.high + 0.5);
+        const bottom = scales.y.getPixelForValue(cell.low - 0.5);
+        ctx.globalAlpha = 0.12 + 0.88 * cell.share;
+        ctx.fillRect(left, top, right - left + 0.5, bottom - top - 0.5);
+      }
+      ctx.restore();
+    },
+  };
+  draw_chart(
+    plot,
+    self,
+    "scatter",
+    `${self.title}: ${y} against ${x}`,
+    { datasets: [{ label: y, data: cells, pointRadius: 0, pointHitRadius: 8 }] },
+    {
+      parsing: false,
+      scales: {
+        x: { ...axis(x), min: 0, max: columns[columns.length - 1][0] + width / 2 },
+        y: { ...axis(y), min: -0.5, max: height * (Math.floor(highest / height) + 1) - 0.5 },
+      },
+      plugins: { tooltip: { callbacks: { title: () => "", label: tip } } },
+    },
+    [paint],
+  );
+}
+
 const point_styles = ["circle", "rect", "triangle", "rectRot", "crossRot", "star"];
 const point_marks = ["\u25cf", "\u25a0", "\u25b2", "\u25c6", "\u2715", "\u2217"]; // the same
 
@@ -483,14 +557,18 @@ const activity_names = {
 
 /// Draws worker_activity() on a canvas, a row for each worker; drag, buttons and keys move about.
 function draw_timeline(run, plot, self, legend) {
-  const { workers, activity, end } = worker_activity(run);
-  if (activity.length === 0 || end <= 0) {
+  const { workers, activity, begin, end } = worker_activity(run);
+  if (activity.length === 0 || end <= begin) {
     nothing_to_draw(plot, "No round was finished.");
     return;
   }
   const rounds = run.timeline.rounds;
-  const begun = rounds[Math.min(rounds.length - 1, 8 * workers)][6];
-  const view = { from: 0, to: begun > 0 ? Math.min(end, begun) : end };
+  const assigned_at = (round) => rounds[Math.min(Math.max(round, 0), rounds.length - 1)][6];
+  // A run that goes on is followed, until somebody looks elsewhere.
+  const newest = { from: assigned_at(rounds.length - 8 * workers), to: end };
+  const first = { from: begin, to: Math.min(end, assigned_at(8 * workers)) };
+  const wanted = self.view ?? (run.goes_on ? newest : first);
+  const view = wanted.to > wanted.from ? { ...wanted } : { from: begin, to: end };
   const canvas = element("canvas", {
     id: "timeline",
     tabindex: 0,
@@ -552,7 +630,7 @@ function draw_timeline(run, plot, self, legend) {
         left() - 8,
         middle,
       );
-      fill(worker, 0, end, colours.waiting, 3);
+      fill(worker, begin, end, colours.waiting, 3);
       const pauses = [];
       for (const piece of pieces) {
         if (piece.to < view.from || piece.from > view.to) continue;
@@ -562,7 +640,8 @@ function draw_timeline(run, plot, self, legend) {
         }
         const shown = fill(worker, piece.from, piece.to, colours[piece.kind], 3);
         if (piece.kind !== "computing") continue;
-        const text = `${piece.round.base}\u2192${piece.round.version}`;
+        const { base, version, fate } = piece.round;
+        const text = `${base}\u2192${fate === "in_flight" ? "" : version}`;
         if (row_height < 24 || shown < ctx.measureText(text).width + 8) continue;
         const centre =
           (Math.max(x_of(piece.from), left()) + Math.min(x_of(piece.to), left() + width())) / 2;
@@ -622,11 +701,16 @@ function draw_timeline(run, plot, self, legend) {
   };
 
   const look = (from, to) => {
-    const shortest = end / 1e5;
-    const span = Math.min(Math.max(to - from, shortest), end);
-    view.from = Math.min(Math.max(from, 0), end - span);
+    const shortest = (end - begin) / 1e5;
+    const span = Math.min(Math.max(to - from, shortest), end - begin);
+    view.from = Math.min(Math.max(from, begin), end - span);
     view.to = view.from + span;
+    self.view = { ...view };
     paint();
+  };
+  const follow = () => {
+    look(newest.from, newest.to);
+    self.view = null;
   };
   const move = (share) =>
     look(view.from + share * (view.to - view.from), view.to + share * (view.to - view.from));
@@ -676,7 +760,8 @@ function draw_timeline(run, plot, self, legend) {
       button("\u2192", "later", () => move(0.5)),
       button("+", "zoom in", () => zoom(0.5)),
       button("\u2212", "zoom out", () => zoom(2)),
-      button("whole", "all that is recorded here", () => look(0, end)),
+      button("whole", "all that is recorded here", () => look(begin, end)),
+      run.goes_on ? button("newest", "follow the run", follow) : null,
     ),
     canvas,
     hint,

@@ -128,6 +128,8 @@ function build_run(raw, index) {
     setting,
     summary,
     evaluations,
+    goes_on: raw.goes_on ?? false,
+    local_steps: raw.local_steps,
     final: summary ? summary.final : last < 0 ? null : at(last),
     name: setting("run.name") ?? "run",
     seed: summary ? summary.seed : setting("run.seed"),
@@ -146,6 +148,7 @@ function build_run(raw, index) {
         ].join(", "),
     quotas: raw.quotas,
     changes: raw.changes,
+    training: raw.training,
     fates: raw.fates,
     staleness_over_time: raw.staleness_over_time,
     cosine: raw.cosine,
@@ -238,11 +241,20 @@ function build_model(data) {
     runs,
     methods,
     differing,
+    live: data.live ?? null,
     of_text: runs.every((run) => run.unit === "token"),
     unit: all_same((run) => run.unit) && runs.length ? runs[0].unit : "example",
     clock: all_same((run) => run.clock) && runs.length ? runs[0].clock : "mixed",
     evaluated_on: all_same((run) => run.evaluated_on) && runs.length ? runs[0].evaluated_on : "",
   };
+}
+
+/// Takes what a run that goes on has become: whoever holds the model, or its run, has the new one.
+function take_news(model, data) {
+  const run = model.runs[0];
+  const { of_method, title } = run;
+  Object.assign(run, build_run(data.runs[0], 0), { of_method, title });
+  model.live = data.live;
 }
 
 /// Points of one line from two lists; what has no number is left out.
@@ -343,6 +355,10 @@ function worker_activity(run) {
   for (const line of run.timeline.rounds) {
     const [worker, fate, base, version, staleness, steps, assigned, compute, settled] = line;
     const round = { worker, fate, base, version, staleness, steps, assigned, compute, settled };
+    if (fate === "in_flight") {
+      add(worker, assigned, settled, "computing", round);
+      continue;
+    }
     if (fate === "abandoned" || fate === "run_ended") {
       add(worker, assigned, settled, "lost", round);
       continue;
@@ -372,7 +388,7 @@ function worker_activity(run) {
     if (kind) open.set(change.worker, { time: change.clock_seconds, kind });
   }
   for (const worker of [...open.keys()]) close(worker, end);
-  return { workers, activity, end };
+  return { workers, activity, begin: run.timeline.from, end };
 }
 
 /// Each worker's quota over time: [{x, y}...], to the end of the run.
@@ -398,6 +414,7 @@ const fate_names = {
   duplicate: "duplicate",
   abandoned: "abandoned: the worker left",
   run_ended: "cut off by the end of the run",
+  in_flight: "under way",
 };
 
 function fate_name(fate) {

@@ -13,21 +13,33 @@
 //     evaluations: {key of metrics.jsonl: [value of each evaluation]..., bytes: [...]},
 //     quotas: [[time, [quota of each worker]]...],
 //     changes: [lines of metrics.jsonl with "event"...],
+//     training: {local_steps, tokens, clock_seconds, loss: [...]} of rounds in the order in which they
+//       arrived, up to a hundred means,
 //     fates: {fate: rounds},
 //     staleness_over_time: [[time, [[staleness, updates]...]]...],
 //     cosine: [[time, mean, 10th percentile, 90th percentile]...],
 //     cosine_to_others: the same,
-//     timeline: {until, rounds: [[worker, fate, base, version, staleness, steps, assigned, compute,
-//                                 settled]...]}
+//     timeline: {from, until, rounds: [[worker, fate, base, version, staleness, steps, assigned,
+//                                       compute, settled]...]}; the fate of rounds that go on is
+//                                       in_flight, and they are settled now
 //   }...],
 //   comparison: null or {
 //     tables: [{title, note, columns, rows}...],
 //     results: as in comparison.json; their `label` is that of their runs
-//   }
+//   },
+//   live: of a run that goes on, and is the only one: {phase: starting, running or ended,
+//     clock_seconds, plan: {method, parameters, unit, threads}, absent while it is starting,
+//     workers: [[worker, working or waiting, base version, steps, since]...]}
 // }
 
+async function ask() {
+  const answer = await fetch("api/v1/run");
+  if (!answer.ok) throw new Error(`the run answers ${answer.status}`);
+  return answer.json();
+}
+
 async function read_source() {
-  return JSON.parse(document.getElementById("data").textContent);
+  return JSON.parse(document.getElementById("data").textContent) ?? ask();
 }
 
 // -- the page's parts -----------------------------------------------------------------------------
@@ -78,11 +90,12 @@ function header_part(model) {
     stored_theme(),
     choose_theme,
   );
-  const unfinished = model.runs.filter((r) => r.outcome !== "finished");
+  const unfinished = model.live ? [] : model.runs.filter((r) => r.outcome !== "finished");
   return [
     element("div", { class: "line" }, element("h1", null, model.title), theme),
     element("p", { class: "lead" }, facts.join(" \u00b7 ")),
     element("p", { class: "quiet" }, clock_notes[model.clock]),
+    model.live ? renewed(() => [live_line(model)]) : null,
     unfinished.length
       ? element(
           "p",
@@ -113,6 +126,135 @@ function header_part(model) {
     ),
   ];
 }
+
+// -- a run that goes on ---------------------------------------------------------------------------
+
+const renewed_every = 2000; // milliseconds
+const lost_every = 5000; // when nobody answers
+
+function live_line(model) {
+  const run = model.runs[0];
+  const { phase, clock_seconds } = model.live;
+  if (state.lost) {
+    return element(
+      "p",
+      { class: "warning" },
+      "The run's process does not answer any more: it has ended, or cannot be reached. This is what it said last; its run directory has a report.html once it has ended.",
+    );
+  }
+  const words = {
+    starting: "Starting: loading data and building the model.",
+    running: "Running.",
+    ended: `Ended: ${run.outcome}.`,
+  };
+  const budget = run.setting("run.local_steps");
+  const steps = local_steps_so_far(run);
+  const share = budget > 0 ? Math.min(1, steps / budget) : 0;
+  const bar = element("span", { class: "progress", "aria-hidden": "true" }, element("span"));
+  bar.firstChild.style.width = `${100 * share}%`;
+  return element(
+    "p",
+    { class: "live", role: "status" },
+    element("b", null, words[phase]),
+    phase === "starting"
+      ? null
+      : ` ${count_text(steps)} of ${count_text(budget)} local steps (${percent_text(share)}), ${duration_text(clock_seconds)} on the ${run.clock} clock `,
+    phase === "starting" ? null : bar,
+  );
+}
+
+/// Those of rounds that have arrived.
+function local_steps_so_far(run) {
+  if (run.summary) return run.summary.local_steps;
+  return run.local_steps ?? 0;
+}
+
+function live_tiles(model) {
+  const run = model.runs[0];
+  const counts = method_histogram(run.of_method);
+  const updates = [...counts.values()].reduce((a, b) => a + b, 0);
+  const pairs = [...counts].sort((a, b) => a[0] - b[0]);
+  const rounds = run.timeline.rounds;
+  const version = rounds.reduce((newest, round) => Math.max(newest, round[3]), 0);
+  const working = model.live.workers.filter(([, what]) => what === "working").length;
+  const tiles = [
+    [loss_text(run.final?.loss), `loss on ${run.evaluated_on} data (nats per ${run.unit})`],
+    model.of_text ? [number_text(run.final?.perplexity), "perplexity"] : null,
+    [count_text(version), "version of the parameters"],
+    [updates ? number_text(staleness_measures.mean(pairs), 3) : nothing, "mean staleness (versions)"],
+    [
+      updates ? count_text(staleness_measures["99th percentile"](pairs)) : nothing,
+      "99\u202f% of updates were at most so stale",
+    ],
+    [count_text(run.fates.applied ?? 0), "updates applied"],
+    [`${working} of ${run.workers}`, "workers have a round"],
+  ];
+  return element(
+    "div",
+    { class: "tiles" },
+    ...tiles
+      .filter(Boolean)
+      .map(([value, caption]) =>
+        element("div", null, element("b", null, value), element("span", null, caption)),
+      ),
+  );
+}
+
+function workers_now(model) {
+  const { workers, clock_seconds } = model.live;
+  const columns = [
+    { name: "worker", number: true },
+    { name: "now" },
+    { name: "from version", explanation: "that its round began with", number: true },
+    { name: "quota", explanation: "local steps of its round", number: true },
+    { name: "for", explanation: "on the run's clock", number: true },
+  ];
+  const rows = [...workers]
+    .sort((a, b) => a[0] - b[0])
+    .map(([worker, what, base, steps, since]) => [
+      { text: String(worker) },
+      { text: what === "working" ? "has a round" : "waits" },
+      { text: count_text(base) },
+      { text: count_text(steps) },
+      { text: duration_text(Math.max(0, clock_seconds - since)) },
+    ]);
+  if (rows.length === 0) return [element("p", { class: "quiet" }, "No worker has had a round yet.")];
+  return [table(columns, rows)];
+}
+
+/// Whether the pointer rests on the chart: it is then left as it is, to be read.
+function is_looked_at(panel) {
+  return window.matchMedia("(hover: hover)").matches && panel.node.matches(":hover");
+}
+
+function show_news(model) {
+  for (const fill of state.refreshers) fill();
+  for (const panel of state.panels) if (!is_looked_at(panel)) panel.draw();
+  state.updates = (state.updates ?? 0) + 1;
+  report_status();
+}
+
+async function follow(model) {
+  for (;;) {
+    const pause = state.lost ? lost_every : renewed_every;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (document.hidden) continue;
+    try {
+      const data = await ask();
+      state.lost = false;
+      take_news(model, data);
+      show_news(model);
+      if (model.live.phase === "ended") return;
+    } catch {
+      if (!state.lost) {
+        state.lost = true;
+        show_news(model);
+      }
+    }
+  }
+}
+
+// -- parts of every page --------------------------------------------------------------------------
 
 function key_part(model) {
   const key = document.getElementById("key");
@@ -215,7 +357,9 @@ function method_table(model) {
 /// A comparison has its own tables of results, which say more; two of them would only confuse.
 function result_part(model, several) {
   if (model.comparison) return comparison_part(model);
-  return several ? method_table(model) : [tiles_part(model)];
+  if (several) return method_table(model);
+  const is_over = () => !model.live || model.live.phase === "ended";
+  return [renewed(() => [is_over() ? tiles_part(model) : live_tiles(model)])];
 }
 
 function settings_part(model) {
@@ -282,10 +426,9 @@ function learning_part(model) {
   const parts = { whole: 0, "last half": 0.5, "last quarter": 0.75 };
   let [measure, base, part] = ["loss", "local_steps", "whole"];
 
-  const unit = time_unit(longest_time(model.runs));
   const value_text = (value) =>
     is_share() ? `${number_text(value, 3)}\u202f%` : number_text(value, 5);
-  const axes = {
+  const axes_in = (unit) => ({
     local_steps: {
       column: "local_steps",
       scale: 1,
@@ -314,10 +457,12 @@ function learning_part(model) {
       format: bytes_text,
       text: bytes_text,
     },
-  };
+  });
 
+  const single = model.runs.length === 1;
+  const legend = element("div", { class: "legend" });
   const draw = (plot, self) => {
-    const x = axes[base];
+    const x = axes_in(time_unit(longest_time(model.runs)))[base];
     const scale_y = is_share() ? 100 : 1;
     let lines = visible_methods(model).map((method) => ({
       label: method.label,
@@ -331,6 +476,23 @@ function learning_part(model) {
         ),
       ),
     }));
+    const training = single && measure === "loss" && model.runs[0].training[x.column];
+    if (training) {
+      const xs = training.map((value) => value * x.scale);
+      lines.push({
+        label: "training loss",
+        index: 1,
+        points: points_of(xs, model.runs[0].training.loss),
+      });
+    }
+    legend.replaceChildren(
+      ...(training
+        ? [
+            element("span", null, swatch(0), `on ${model.evaluated_on} data`),
+            element("span", null, swatch(1), "in the workers' rounds (training loss)"),
+          ]
+        : []),
+    );
     const ends = lines
       .filter((line) => line.points.length)
       .map((line) => line.points[line.points.length - 1].x);
@@ -364,17 +526,23 @@ function learning_part(model) {
   };
   const measured = Object.entries(measures).filter(
     ([key]) =>
-      model.runs.some((run) => run.evaluations[key].some(is_number)) &&
+      (model.runs.some((run) => run.evaluations[key].some(is_number)) ||
+        (model.live && key !== "top5" && (model.of_text || key !== "bits_per_byte"))) &&
       (model.of_text || key !== "perplexity"),
   );
   const seeds = model.methods.some((method) => method.runs.length > 1);
   const self = panel(
     "Loss and accuracy",
+    element(
+      "span",
+      null,
+      legend,
     [
       `Each point is an evaluation of the server's parameters on ${model.evaluated_on || "evaluation"} data: lower loss is better. `,
       "Against local steps, methods are compared by work done; against time, by how long one has to wait; against bytes, by what goes over the network.",
       seeds ? " A line is the mean over a method's seeds, the shade around it their range." : "",
     ].join(""),
+    ),
     draw,
     {
       tall: true,
@@ -678,12 +846,32 @@ function staleness_part(model) {
     },
   );
 
-  const unit = time_unit(longest_time(model.runs));
-  let measure = "mean";
+  const single = model.runs.length === 1;
+  const all = "distribution";
+  let measure = single ? all : "mean";
   const over_time = panel(
     "Staleness over time",
-    "The same in the course of the run: it rises when workers are slow or many, and jumps when workers leave, pause or change their pace.",
+    [
+      "The same in the course of the run: it rises when workers are slow or many, and jumps when workers leave, pause or change their pace.",
+      single ? "The stronger the colour, the more of that time's updates." : "",
+    ].join(" "),
     (plot, self) => {
+      const unit = time_unit(longest_time(model.runs));
+      if (measure === all) {
+        const columns = model.runs[0].staleness_over_time;
+        draw_heat(
+          plot,
+          self,
+          columns.map(([time, pairs]) => [time / unit.seconds, pairs]),
+          {
+            x: clock_title(model, unit.name),
+            y: "staleness (versions)",
+            tip: ({ raw }) =>
+              `staleness ${raw.low === raw.high ? raw.low : `${raw.low}\u2013${raw.high}`}: ${plural(raw.count, "update")}, ${percent_text(raw.share)} around ${duration_text(raw.x * unit.seconds)}`,
+          },
+        );
+        return;
+      }
       const lines = visible_methods(model).map((method) => ({
         label: method.label,
         index: method.index,
@@ -708,7 +896,7 @@ function staleness_part(model) {
       controls: [
         choice(
           "show",
-          Object.keys(staleness_measures).map((name) => [name, name]),
+          [...(single ? [all] : []), ...Object.keys(staleness_measures)].map((name) => [name, name]),
           measure,
           (value) => {
             measure = value;
@@ -795,7 +983,8 @@ function cosine_part(model) {
 
 /// Nothing unless a run has record.pairwise_cosines.
 function pairwise_cosine_part(model) {
-  if (model.runs.every((run) => run.cosine_to_others.length === 0)) return "";
+  const asked_for = model.live && model.runs[0].setting("record.pairwise_cosines");
+  if (!asked_for && model.runs.every((run) => run.cosine_to_others.length === 0)) return "";
   return cosine_panel(model, {
     title: "Do workers agree with each other?",
     text: "Cosine between pseudo-gradients: of each update with the latest one of every other worker, in synchronous runs with those of its own round. Near 1 all workers found the same way, near 0 each found its own.",
@@ -806,7 +995,6 @@ function pairwise_cosine_part(model) {
 }
 
 function cosine_panel(model, about) {
-  const unit = time_unit(longest_time(model.runs));
   const single = model.runs.length === 1;
   return panel(
     about.title,
@@ -815,6 +1003,7 @@ function cosine_panel(model, about) {
       single ? "Line: mean; shade: the middle 80\u202f% of updates." : about.who,
     ].join(" "),
     (plot, self) => {
+      const unit = time_unit(longest_time(model.runs));
       const lines = visible_methods(model).map((method) => ({
         label: method.label,
         index: method.index,
@@ -855,7 +1044,9 @@ function run_part(run) {
   const all_rounds = Object.values(run.fates).reduce((a, b) => a + b, 0);
   const shown = run.timeline.rounds.length;
   const limits = [
-    shown < all_rounds
+    run.goes_on
+      ? "Here are the newest rounds; those that go on have no second number yet. "
+      : shown < all_rounds
       ? `Here are the ${count_text(shown)} rounds that were given out first, of ${count_text(all_rounds)}. `
       : "",
     run.workers > 32 ? `Only the first 32 of ${count_text(run.workers)} workers are shown. ` : "",
@@ -872,8 +1063,6 @@ function run_part(run) {
     (plot, self) => draw_timeline(run, plot, self, legend),
   );
 
-  const unit = time_unit(longest_time([run]));
-  const quotas = quota_lines(run);
   const quota_legend = element("div", { class: "legend" });
   const quota = panel(
     "Quotas over time",
@@ -884,7 +1073,8 @@ function run_part(run) {
       "How many local steps each worker would be given for its next round; 0 while it is away. With DyLU a quota follows the worker's speed, so that all rounds take about as long; a fixed quota stays the same.",
     ),
     (plot, self) => {
-      const lines = quotas.map((points, worker) => ({
+      const unit = time_unit(longest_time([run]));
+      const lines = quota_lines(run).map((points, worker) => ({
         label: `worker ${worker}`,
         index: worker,
         points: points.map(({ x, y }) => ({ x: x / unit.seconds, y })),
@@ -905,7 +1095,14 @@ function run_part(run) {
     },
   );
 
-  const parts = [timeline.node, quota.node];
+  return {
+    nodes: [timeline.node, quota.node, renewed(() => run_tables(run))],
+    panels: [timeline, quota],
+  };
+}
+
+function run_tables(run) {
+  const parts = [];
   if (run.changes.length > 0) {
     const lines = run.changes
       .slice(0, 200)
@@ -951,7 +1148,7 @@ function run_part(run) {
       ),
     );
   }
-  return { nodes: parts, panels: [timeline, quota] };
+  return parts;
 }
 
 function detail_part(model) {
@@ -987,7 +1184,8 @@ function numbers_part(model) {
   const quantities = result_quantities(model);
   if (model.runs.length === 1) {
     const run = model.runs[0];
-    const rows = quantities.map((quantity) => [
+    const known = (quantity) => !model.live || is_number(quantity.get(run));
+    const rows = quantities.filter(known).map((quantity) => [
       { text: quantity.name },
       { text: quantity.text(quantity.get(run)), sort: quantity.get(run) },
       { text: quantity.explanation },
@@ -1084,14 +1282,16 @@ function draw_all() {
 function report_status() {
   const drawn = state.panels.filter((self) => self.drawn).length;
   document.body.dataset.status = `ready: ${drawn} charts, ${state.errors} errors`;
+  if (state.updates) document.body.dataset.updates = state.updates;
 }
 
 function show_page(model) {
+  if (model.live) model.title = `Rubato: ${model.runs[0].name}`;
   document.title = model.title;
   document
     .getElementById("foot")
     .append(
-      `Made by Rubato ${model.version}. Charts: Chart.js ${Chart.version}, \u00a9 Chart.js Contributors, MIT licence. This page loads nothing from anywhere.`,
+      `Made by Rubato ${model.version}. Charts: Chart.js ${Chart.version}, \u00a9 Chart.js Contributors, MIT licence. This page loads nothing from elsewhere.`,
     );
   const main = document.getElementById("main");
   const top = document.getElementById("top");
@@ -1110,9 +1310,21 @@ function show_page(model) {
     section("Learning", learning_part(model)),
     section("Settings", ...settings_part(model)),
     section("Staleness", staleness_part(model)),
-    section("Updates", ...fates_part(model), cosine_part(model), pairwise_cosine_part(model)),
-    section(several ? "One run in detail" : "Workers", detail_part(model)),
-    section("All numbers", ...numbers_part(model)),
+    section(
+      "Updates",
+      renewed(() => fates_part(model)),
+      cosine_part(model),
+      pairwise_cosine_part(model),
+    ),
+    section(
+      several ? "One run in detail" : "Workers",
+      model.live ? renewed(() => workers_now(model)) : null,
+      detail_part(model),
+    ),
+    section(
+      "All numbers",
+      renewed(() => numbers_part(model)),
+    ),
   );
   draw_all();
 }
@@ -1128,7 +1340,9 @@ async function start() {
   apply_theme(stored_theme());
   prefers_dark.addEventListener("change", () => choose_theme(stored_theme()));
   try {
-    show_page(build_model(await read_source()));
+    const model = build_model(await read_source());
+    show_page(model);
+    if (model.live) follow(model);
   } catch (error) {
     fail(error);
     document

@@ -175,6 +175,7 @@ override_list unusual_settings() {
       {"checkpoint.every_versions", "7"},
       {"checkpoint.keep", "3"},
       {"journal.keep", "all"},
+      {"monitor.listen", "127.0.0.1:0"},
   };
 }
 

@@ -58,7 +58,7 @@ struct program_fixture {
       }
     }
     std::ofstream(root / "tiny.toml")
-        << "run.name = 'tiny'\nrun.local_steps = 60\n"
+        << "run.name = 'tiny'\nrun.local_steps = 60\nmonitor.listen = ''\n"
            "data.paths = ['"
         << (root / "prose").string() << "', '" << (root / "sums").string()
         << "']\n"

@@ -1,27 +1,14 @@
 // The report as a user makes it and a browser draws it.
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <string_view>
 
-#include "tests/process/program_fixture.hpp"
+#include "tests/process/browser_fixture.hpp"
 
 using namespace rubato;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A browser of Chromium's family, or "".
-std::string find_browser() {
-  std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
-  for (std::string folder; std::getline(path, folder, ':');) {
-    for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-      const auto file = fs::path(folder) / name;
-      if (access(file.c_str(), X_OK) == 0) return file.string();
-    }
-  }
-  return "";
-}
 
 /// Puts a hand on everything that can be pressed or chosen, once the page is drawn.
 constexpr std::string_view press_everything = R"(<script>
@@ -38,39 +25,6 @@ for (const type of ["pointermove", "dblclick"]) {
   lines.dispatchEvent(new PointerEvent(type, { clientX: 400, clientY: 300 }));
 }
 </script>)";
-
-struct browser_fixture : program_fixture {
-  /// What the browser made of the page, with what it complained about at the end.
-  std::string drawn(const std::string& page) const {
-    const std::string command =
-        "cd '" + root.string() + "' && timeout 120 '" + browser +
-        "' --headless --no-sandbox --disable-gpu --user-data-dir=profile --enable-logging=stderr "
-        "--window-size=1200,3000 --dump-dom 'file://" +
-        (root / page).string() + "' 2> complaints";
-    std::FILE* const pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string text;
-    char piece[4096];
-    for (std::size_t n; (n = fread(piece, 1, sizeof piece, pipe)) > 0;) text.append(piece, n);
-    pclose(pipe);
-    std::istringstream complaints(read(root / "complaints"));
-    for (std::string line; std::getline(complaints, line);) {
-      if (line.find("CONSOLE") != std::string::npos) text += line + '\n';
-    }
-    return text;
-  }
-
-  void check_drawn(const std::string& page, int charts = 6) const {
-    const auto text = drawn(page);
-    const auto ready = "<body data-status=\"ready: " + std::to_string(charts) + " charts, 0 errors";
-    CHECK(text.find(ready) != std::string::npos);
-    CHECK(text.find("could not be drawn.</p>") == std::string::npos);
-    const auto complaint = text.find("CONSOLE");
-    CHECK_MESSAGE(complaint == std::string::npos, text.substr(std::min(complaint, text.size())));
-  }
-
-  std::string browser = find_browser();
-};
 
 struct report_fixture : browser_fixture {
   report_fixture() {
