@@ -27,6 +27,8 @@ struct run_context {
   wall_clock clock;                        // real time since just before the first actor
   std::shared_ptr<lane_activity> activity = std::make_shared<lane_activity>();  // of this process
 
+  std::shared_ptr<link_probe> links;  // may be null
+
   codec codec_up() const { return find_codec(settings.network.codec_up).value(); }
   codec codec_down() const { return find_codec(settings.network.codec_down).value(); }
   bool on_wall_clock() const { return settings.clock.mode == "wall"; }

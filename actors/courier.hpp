@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
+#include "monitoring/probes.hpp"
 #include "network/link_end.hpp"
 
 namespace rubato {
@@ -30,6 +32,12 @@ struct courier_link {
 
   link_time now() const { return clock.now(); }
 };
+
+/// Tells of a sign of life from the other end, if somebody wants to know.
+inline void tell_heard(link_probe* probe, const std::string& peer, const courier_link& link) {
+  if (probe == nullptr || !link.end) return;
+  probe->heard(peer, {link.end->sent().again, link.end->received().stalls});
+}
 
 /// Whether it is time for the link's tick().
 inline bool tick_is_due(courier_link& link) {

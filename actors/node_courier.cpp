@@ -39,6 +39,7 @@ void lose(pointer self, const std::string& reason) {
   if (state.now == phase::gone) return;
   const auto before = std::exchange(state.now, phase::gone);
   state.link.end.reset();
+  if (const auto& links = state.setup.run->links) links->lost(state.setup.title);
   if (before == phase::closing) return end(self);
   if (!reason.empty()) {
     say(self, "is lost: " + reason);
@@ -269,6 +270,8 @@ node_courier_actor::behavior_type node_courier(pointer self, node_courier_setup 
         drive(self, [&](link_end& link, link_time now) {
           return link.receive(now, work_report{sign.steps, sign.running});
         });
+        auto& state = state_of(self);
+        tell_heard(state.setup.run->links.get(), state.setup.title, state.link);
       },
       [self](const goodbye& message) { told_goodbye(self, message); },
       [self](const transfer_offer& message) { receive(self, message); },

@@ -84,9 +84,9 @@ round_ended to_probe(const update_record& record, run_time data_wait) {
 
 void tell(run_probe& probe, const run_event& event) {
   if (const auto* assigned = std::get_if<assigned_round>(&event.what)) {
-    probe.round_began(to_probe(*assigned));
+    probe.assigned(to_probe(*assigned));
   } else if (const auto* settled = std::get_if<settled_round>(&event.what)) {
-    probe.round_ended(to_probe(settled->record, event.data_wait));
+    probe.settled(to_probe(settled->record, event.data_wait));
   } else if (const auto* fenced = std::get_if<fence_record>(&event.what)) {
     probe.worker_gone(fenced->worker);
   }

@@ -33,6 +33,8 @@ struct run_parts {
   std::shared_ptr<run_observer> observer;
   /// Told what happens in detail, if given; by another thread than `observer`.
   std::shared_ptr<run_probe> probe;
+  /// Told of links to other processes, if given.
+  std::shared_ptr<link_probe> links;
   /// Counts what is computed here, if given.
   std::shared_ptr<lane_activity> activity;
   /// Set it to end the run cleanly (SIGINT); checked ten times a second.

@@ -48,6 +48,7 @@ std::shared_ptr<run_context> make_context(const config& c, const run_parts& part
   run->layout = model->layout();
   run->deltas = std::make_shared<buffer_pool>(run->layout.size());
   if (parts.activity) run->activity = parts.activity;
+  run->links = parts.links;
   run->encodings = std::make_shared<buffer_pool>(encoded_floats(run->codec_up(), run->layout));
   if (!initial_version) return run;
   auto initial = std::make_shared<parameter_buffer>(run->layout.size());

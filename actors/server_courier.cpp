@@ -52,13 +52,19 @@ void tell(pointer self, farewell what, const std::string& reason = "") {
   send(self, state_of(self).peer, goodbye{static_cast<std::uint8_t>(what), reason});
 }
 
+void forget_link(pointer self) {
+  auto& state = state_of(self);
+  state.link.end.reset();
+  if (state.setup.links) state.setup.links->lost(server_name(self));
+}
+
 /// There is nothing more to do than to let the other end know.
 void part(pointer self, farewell what, const std::string& reason, std::exception_ptr error) {
   auto& state = state_of(self);
   tell(self, what, reason);
   state.setup.result->error = std::move(error);
   state.now = phase::parting;
-  state.link.end.reset();
+  forget_link(self);
   if (state.node) ask_to_exit(std::exchange(state.node, nullptr));
   send_after(self, parting_time, server_courier_actor(self), try_again{state.attempt});
 }
@@ -89,7 +95,7 @@ void retreat(pointer self, const std::string& reason) {
   state.now = phase::away;
   state.gate = nullptr;
   state.peer = nullptr;
-  state.link.end.reset();
+  forget_link(self);
   state.no_more = false;
   state.versions.reset();
   state.newest = 0;
@@ -268,6 +274,7 @@ void prepared(pointer self, const run_prepared& result) {
     return part(self, farewell::failed, "the node could not prepare for the run", result.error);
   }
   state.run = result.run;
+  if (state.setup.links) state.setup.links->takes_part(state.run->settings.run.name);
   check_and_start(self);
 }
 
@@ -428,6 +435,8 @@ server_courier_actor::behavior_type server_courier(pointer self, server_courier_
           drive(self, [&](link_end& link, link_time now) {
             return link.receive(now, work_report{sign.steps, sign.running});
           });
+          auto& state = state_of(self);
+          tell_heard(state.setup.links.get(), server_name(self), state.link);
         });
       },
       [=](const goodbye& message) {

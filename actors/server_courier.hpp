@@ -45,6 +45,7 @@ struct server_courier_setup {
   std::int64_t lanes = 1;
   std::function<void(const std::string&)> say;  // to a person, from any thread
   std::shared_ptr<work_result> result;
+  std::shared_ptr<link_probe> links = {};  // may be null
 };
 
 struct server_courier_state {

@@ -40,6 +40,7 @@ void work_for(const work_setup& setup, const run_parts& parts) {
   courier.version = setup.version;
   courier.lanes = capacity(own);
   courier.say = setup.say;
+  courier.links = parts.links;
   courier.result = std::make_shared<work_result>();
   courier.offer.name = setup.name.empty() ? machine_name() : setup.name;
   courier.offer.instance = to_string(new_run_identity());

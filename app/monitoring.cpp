@@ -16,13 +16,14 @@ const network_address usual{"127.0.0.1", 9464};
 
 process_facts facts_of(const config& c, monitored what, std::shared_ptr<lane_activity> lanes) {
   process_facts facts;
-  facts.run = c.run.name;
+  if (what != monitored::node) facts.run = c.run.name;
   facts.version = RUBATO_VERSION;
   facts.codec_up = c.network.codec_up;
   facts.codec_down = c.network.codec_down;
   facts.checkpoints = c.checkpoint.every_versions > 0;
   facts.journal = c.journal.enabled;
   facts.staleness_limit = c.staleness.limit;
+  facts.links = what != monitored::run;
   facts.node = what == monitored::node;
   facts.lanes = std::move(lanes);
   return facts;
@@ -50,7 +51,7 @@ std::shared_ptr<monitor> start_monitor(const config& c, monitored what,
   const auto started = std::make_shared<monitor>(facts_of(c, what, std::move(lanes)), to_toml(c));
   try {
     const auto port = started->listen(address.host, address.port);
-    fmt::print(out, "{}: http://{}/\n", what == monitored::run ? "watch it at" : "metrics at",
+    fmt::print(out, "{}: http://{}/\n", what == monitored::node ? "metrics at" : "watch it at",
                to_string(network_address{address.host, port}));
     std::fflush(out);
     return started;

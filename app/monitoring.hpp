@@ -9,8 +9,8 @@
 
 namespace rubato {
 
-/// Whose process it is.
-enum class monitored { run, node };
+/// What process it is: a whole run, the server of one, or a node of one.
+enum class monitored { run, server, node };
 
 /// Listens as `c` says, and writes to `out` where; null if nobody wants that, or nobody asked for
 /// it and it is not to be had. Throws usage_error for an address that is none, or that others could

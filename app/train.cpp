@@ -108,7 +108,10 @@ int train(const train_options& options) {
   const auto screen = std::make_shared<console>(out, isatty(fileno(out)) != 0);
   run_parts parts;
   parts.activity = std::make_shared<lane_activity>();
-  parts.probe = start_monitor(c, monitored::run, parts.activity, options.insecure_network, stderr);
+  const auto watched = start_monitor(c, options.serve ? monitored::server : monitored::run,
+                                     parts.activity, options.insecure_network, stderr);
+  parts.probe = watched;
+  if (options.serve) parts.links = watched;
   parts.observer = screen;
   parts.stop = &interrupted;
   parts.serve = serve;

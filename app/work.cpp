@@ -30,8 +30,8 @@ int work(const work_options& options) {
   };
   run_parts parts;
   parts.activity = std::make_shared<lane_activity>();
-  const auto watched = start_monitor(setup.settings.own, monitored::node, parts.activity,
-                                     options.insecure_network, stdout);
+  parts.links = start_monitor(setup.settings.own, monitored::node, parts.activity,
+                              options.insecure_network, stdout);
   auto& interrupted = catch_interrupts();
   parts.stop = &interrupted;
   work_for(setup, parts);

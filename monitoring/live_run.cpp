@@ -138,13 +138,13 @@ void live_run::began(const run_plan& plan) {
   impl_->time_taken = impl_->real_seconds();
 }
 
-void live_run::round_began(const round_begun& round) {
+void live_run::assigned(const round_begun& round) {
   const std::lock_guard lock(impl_->mutex);
   impl_->open[{round.worker, round.incarnation, round.sequence}] = round;
   impl_->waiting_since.erase(round.worker);
 }
 
-void live_run::round_ended(const struct round_ended& round) {
+void live_run::settled(const round_ended& round) {
   const std::lock_guard lock(impl_->mutex);
   const bool of_round = impl_->open.erase({round.worker, round.incarnation, round.sequence}) > 0;
   if (of_round && round.worker < workers_shown) {

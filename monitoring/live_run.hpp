@@ -26,8 +26,8 @@ class live_run final : public run_probe {
 
   /// Takes what the run directory has of the time before the run went on.
   void began(const run_plan& plan) override;
-  void round_began(const round_begun& round) override;
-  void round_ended(const struct round_ended& round) override;
+  void assigned(const round_begun& round) override;
+  void settled(const round_ended& round) override;
   void read(const server_reading& reading) override;
   void evaluated(const evaluation& e) override;
   void worker_changed(const worker_change_record& change) override;

@@ -26,6 +26,7 @@ namespace {
 
 using kind = metric_kind;
 
+constexpr std::string_view when_served = "with `rubato serve` and `rubato work`";
 constexpr std::string_view after_evaluation = "after the first evaluation";
 constexpr std::string_view after_update = "after the first update";
 
@@ -114,6 +115,10 @@ constexpr metric_description catalogue[] = {
      ""},
     {"rubato_transfer_seconds_total", kind::counter, "direction, codec",
      "Time of these transfers on the run's clock; 0 where links are not simulated.", ""},
+    {"rubato_transfer_retries_total", kind::counter, "direction",
+     "Chunks that had to be sent another time, and times that a receiver asked again after "
+     "silence.",
+     when_served},
     {"rubato_queue_length", kind::gauge, "queue",
      "What waits at the server: updates (for their turn), evaluations (versions), records (for the "
      "disk).",
@@ -130,6 +135,13 @@ constexpr metric_description catalogue[] = {
      "with checkpoint.every_versions"},
     {"rubato_checkpoint_version", kind::gauge, "", "Version of the last checkpoint.",
      "with checkpoint.every_versions"},
+
+    // -- links
+    {"rubato_peers", kind::gauge, "",
+     "Other processes that this one has a link to: a server's nodes, or a node's server.",
+     when_served},
+    {"rubato_peer_heartbeat_age_seconds", kind::gauge, "peer",
+     "Real time since a sign of life of the peer; of the first 64 peers.", when_served},
 
     // -- lanes and the process
     {"rubato_lane_steps_total", kind::counter, "", "Local steps that this process has computed.",
@@ -183,14 +195,11 @@ const metric_description& find(std::string_view name, metric_kind wanted) {
 /// Makes metrics as the catalogue describes them.
 class metric_factory {
  public:
-  explicit metric_factory(const std::string& run) : run_({{"run", run}}) {}
-
   prometheus::Family<prometheus::Counter>& counters(std::string_view name) {
     const auto& about = find(name, kind::counter);
     return prometheus::BuildCounter()
         .Name(std::string(about.name))
         .Help(std::string(about.help))
-        .Labels(run_)
         .Register(registry_);
   }
   prometheus::Family<prometheus::Gauge>& gauges(std::string_view name) {
@@ -198,7 +207,6 @@ class metric_factory {
     return prometheus::BuildGauge()
         .Name(std::string(about.name))
         .Help(std::string(about.help))
-        .Labels(run_)
         .Register(registry_);
   }
   prometheus::Family<prometheus::Histogram>& histograms(std::string_view name) {
@@ -206,14 +214,12 @@ class metric_factory {
     return prometheus::BuildHistogram()
         .Name(std::string(about.name))
         .Help(std::string(about.help))
-        .Labels(run_)
         .Register(registry_);
   }
 
   std::vector<prometheus::MetricFamily> collect() const { return registry_.Collect(); }
 
  private:
-  label_list run_;
   prometheus::Registry registry_;
 };
 
@@ -360,6 +366,19 @@ class run_metrics::impl {
   prometheus::Gauge& threads = make.gauges("process_threads").Add({});
   prometheus::Gauge& start_time = make.gauges("process_start_time_seconds").Add({});
 
+  /// What is known of another process.
+  struct peer {
+    double heard = 0.0;  // real time
+    link_reading reading;
+    prometheus::Gauge* age = nullptr;  // null: there are too many
+  };
+  prometheus::Family<prometheus::Gauge>& peer_age =
+      make.gauges("rubato_peer_heartbeat_age_seconds");
+  prometheus::Gauge* peers_now = nullptr;
+  prometheus::Counter* sent_again = nullptr;
+  prometheus::Counter* asked_again = nullptr;
+  std::map<std::string, peer> peers;
+
   std::map<std::uint32_t, worker> workers;
   bool wall_clock = false;
   double update_bytes = 0.0;
@@ -371,7 +390,7 @@ class run_metrics::impl {
 };
 
 run_metrics::impl::impl(const process_facts& given, std::function<double()> clock)
-    : real_seconds(std::move(clock)), facts(given), make(given.run) {
+    : real_seconds(std::move(clock)), facts(given) {
   make.gauges("rubato_build_info")
       .Add({{"version", facts.version}, {"compiler", compiler_name()}})
       .Set(1);
@@ -390,6 +409,13 @@ run_metrics::impl::impl(const process_facts& given, std::function<double()> cloc
   auto& lanes = make.counters("rubato_lane_seconds_total");
   lane_compute = &lanes.Add({{"state", "compute"}});
   lane_load = &lanes.Add({{"state", "load"}});
+  if (facts.links) {
+    peers_now = &make.gauges("rubato_peers").Add({});
+    auto& retries = make.counters("rubato_transfer_retries_total");
+    // A node sends up, a server down.
+    sent_again = &retries.Add({{"direction", facts.node ? "up" : "down"}});
+    asked_again = &retries.Add({{"direction", facts.node ? "down" : "up"}});
+  }
   for (const auto fate : fates_of_rounds) updates(fate);
   if (facts.staleness_limit >= 0) staleness_limit.set(static_cast<double>(facts.staleness_limit));
   if (facts.journal) {
@@ -435,6 +461,9 @@ void run_metrics::impl::refresh() {
     if (facts.checkpoints) checkpoint_age.set(now - last_checkpoint.value_or(*began));
     if (facts.journal) journal_lag.set(journal_waits_since ? now - *journal_waits_since : 0.0);
   }
+  for (const auto& [name, peer] : peers) {
+    if (peer.age != nullptr) peer.age->Set(now - peer.heard);
+  }
   if (facts.lanes) {
     raise(lane_steps, static_cast<double>(facts.lanes->steps));
     lane_rounds.Set(static_cast<double>(facts.lanes->running));
@@ -471,7 +500,7 @@ void run_metrics::began(const run_plan& plan) {
   impl_->began = impl_->real_seconds();
 }
 
-void run_metrics::round_began(const round_begun& round) {
+void run_metrics::assigned(const round_begun& round) {
   const std::lock_guard lock(impl_->mutex);
   auto& worker = impl_->of(round.worker);
   ++worker.rounds;
@@ -484,7 +513,7 @@ void run_metrics::round_began(const round_begun& round) {
   worker.active->Set(1);
 }
 
-void run_metrics::round_ended(const struct round_ended& round) {
+void run_metrics::settled(const round_ended& round) {
   const std::lock_guard lock(impl_->mutex);
   impl_->updates(round.fate).Increment();
   impl_->version.Set(static_cast<double>(round.version));
@@ -576,14 +605,52 @@ void run_metrics::ended(const run_summary& summary) {
   impl_->version.Set(static_cast<double>(summary.server_version));
 }
 
+void run_metrics::takes_part(const std::string& run) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->facts.run = run;
+}
+
+void run_metrics::heard(const std::string& name, const link_reading& reading) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto [place, is_new] = impl_->peers.try_emplace(name);
+  auto& peer = place->second;
+  if (is_new) {
+    impl_->peers_now->Set(static_cast<double>(impl_->peers.size()));
+    if (impl_->peers.size() <= peers_with_metrics) {
+      peer.age = &impl_->peer_age.Add({{"peer", name}});
+    }
+  }
+  peer.heard = impl_->real_seconds();
+  const auto more = [](std::uint64_t now, std::uint64_t before) {
+    return static_cast<double>(now - std::min(now, before));
+  };
+  impl_->sent_again->Increment(more(reading.sent_again, peer.reading.sent_again));
+  impl_->asked_again->Increment(more(reading.asked_again, peer.reading.asked_again));
+  peer.reading = reading;
+}
+
+void run_metrics::lost(const std::string& name) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->peers.find(name);
+  if (found == impl_->peers.end()) return;
+  if (found->second.age != nullptr) impl_->peer_age.Remove(found->second.age);
+  impl_->peers.erase(found);
+  impl_->peers_now->Set(static_cast<double>(impl_->peers.size()));
+}
+
 std::string run_metrics::text() {
+  prometheus::ClientMetric::Label run{"run", ""};
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->refresh();
+    run.value = impl_->facts.run;
   }
   auto families = impl_->make.collect();
   if (impl_->facts.node) {
     std::erase_if(families, [](const auto& family) { return !find(family.name).of_process(); });
+  }
+  for (auto& family : families) {
+    for (auto& metric : family.metric) metric.label.insert(metric.label.begin(), run);
   }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);

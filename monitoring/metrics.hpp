@@ -3,6 +3,7 @@
 // what should be looked at (prometheus/, grafana/).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,6 +30,7 @@ struct metric_description {
   /// It is of a process, not of a run: nodes have it too.
   bool of_process() const {
     return name.starts_with("process_") || name.starts_with("rubato_lane_") ||
+           name.starts_with("rubato_peer") || name == "rubato_transfer_retries_total" ||
            name == "rubato_build_info";
   }
 };
@@ -42,30 +44,33 @@ std::string describe_metrics_markdown();
 /// Workers from this one on share a label, "others", in counters and histograms, and have no
 /// gauges: the number of time series is bounded whatever workers.count is.
 constexpr std::uint32_t workers_with_metrics = 64;
+/// Only so many peers have series of their own at a time.
+constexpr std::size_t peers_with_metrics = 64;
 
 /// What is known of a process before its run begins.
 struct process_facts {
-  std::string run;       // its name, for the label
+  std::string run;       // its name, for the label; a node learns it later
   std::string version;   // of the program
   std::string codec_up;  // what updates and versions travel as
   std::string codec_down;
   bool checkpoints = false;                    // the run takes some
   bool journal = false;                        // the run has one
   std::int64_t staleness_limit = -1;           // staleness.limit; below 0: none
+  bool links = false;                          // there are other processes
   bool node = false;                           // the run is elsewhere: only what of_process()
   std::shared_ptr<const lane_activity> lanes;  // may be null
 };
 
-/// Thread-safe: one thread may feed it while others read. `real_seconds` is a steady clock that is
-/// called from all of them.
-class run_metrics final : public run_probe {
+/// Thread-safe: as many threads as like may feed it while others read. `real_seconds` is a steady
+/// clock that is called from all of them.
+class run_metrics final : public run_probe, public link_probe {
  public:
   explicit run_metrics(const process_facts& facts, std::function<double()> real_seconds);
   ~run_metrics() override;
 
   void began(const run_plan& plan) override;
-  void round_began(const round_begun& round) override;
-  void round_ended(const struct round_ended& round) override;
+  void assigned(const round_begun& round) override;
+  void settled(const round_ended& round) override;
   void worker_gone(std::uint32_t worker) override;
   void read(const server_reading& reading) override;
   void evaluated(const evaluation& e) override;
@@ -73,6 +78,11 @@ class run_metrics final : public run_probe {
   void journal_committed(double seconds) override;
   void checkpointed(std::uint64_t version) override;
   void ended(const run_summary& summary) override;
+
+  /// These three only with process_facts::links.
+  void takes_part(const std::string& run) override;
+  void heard(const std::string& peer, const link_reading& reading) override;
+  void lost(const std::string& peer) override;
 
   /// In Prometheus's text format. What depends on the time of asking (ages, the process) is
   /// measured now.

@@ -53,14 +53,14 @@ void monitor::began(const run_plan& plan) {
   live_.began(plan);
 }
 
-void monitor::round_began(const round_begun& round) {
-  metrics_.round_began(round);
-  live_.round_began(round);
+void monitor::assigned(const round_begun& round) {
+  metrics_.assigned(round);
+  live_.assigned(round);
 }
 
-void monitor::round_ended(const struct round_ended& round) {
-  metrics_.round_ended(round);
-  live_.round_ended(round);
+void monitor::settled(const round_ended& round) {
+  metrics_.settled(round);
+  live_.settled(round);
 }
 
 void monitor::worker_gone(std::uint32_t worker) {
@@ -96,6 +96,18 @@ void monitor::checkpointed(std::uint64_t version) {
 void monitor::ended(const run_summary& summary) {
   metrics_.ended(summary);
   live_.ended(summary);
+}
+
+void monitor::takes_part(const std::string& run) {
+  metrics_.takes_part(run);
+}
+
+void monitor::heard(const std::string& peer, const link_reading& reading) {
+  metrics_.heard(peer, reading);
+}
+
+void monitor::lost(const std::string& peer) {
+  metrics_.lost(peer);
 }
 
 }  // namespace rubato

@@ -19,7 +19,7 @@
 
 namespace rubato {
 
-class monitor final : public run_probe {
+class monitor final : public run_probe, public link_probe {
  public:
   /// `config_toml`: the effective config, for the page.
   monitor(const process_facts& facts, const std::string& config_toml);
@@ -32,8 +32,8 @@ class monitor final : public run_probe {
   http_answer answer(const std::string& path);
 
   void began(const run_plan& plan) override;
-  void round_began(const round_begun& round) override;
-  void round_ended(const struct round_ended& round) override;
+  void assigned(const round_begun& round) override;
+  void settled(const round_ended& round) override;
   void worker_gone(std::uint32_t worker) override;
   void read(const server_reading& reading) override;
   void evaluated(const evaluation& e) override;
@@ -42,6 +42,10 @@ class monitor final : public run_probe {
   void journal_committed(double seconds) override;
   void checkpointed(std::uint64_t version) override;
   void ended(const run_summary& summary) override;
+
+  void takes_part(const std::string& run) override;
+  void heard(const std::string& peer, const link_reading& reading) override;
+  void lost(const std::string& peer) override;
 
  private:
   bool node_;

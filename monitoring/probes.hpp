@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -70,8 +71,8 @@ class run_probe {
   virtual ~run_probe() = default;
   /// The run's files are open, with all that was there before.
   virtual void began(const run_plan&) {}
-  virtual void round_began(const round_begun&) {}
-  virtual void round_ended(const struct round_ended&) {}
+  virtual void assigned(const round_begun&) {}
+  virtual void settled(const round_ended&) {}
   /// A worker is fenced: it was lost or has left.
   virtual void worker_gone(std::uint32_t) {}
   virtual void read(const server_reading&) {}
@@ -92,6 +93,24 @@ struct lane_activity {
   std::atomic<std::uint64_t> running{0};              // rounds
   std::atomic<std::uint64_t> compute_nanoseconds{0};  // of finished rounds, real, data left out
   std::atomic<std::uint64_t> waiting_nanoseconds{0};  // of these, real: without a batch
+};
+
+/// What a link between two processes has done since it was opened.
+struct link_reading {
+  std::uint64_t sent_again = 0;   // chunks that this end had to send another time
+  std::uint64_t asked_again = 0;  // times that this end asked for what had not come
+};
+
+/// Told by couriers, each of its own link. Thread-safe.
+class link_probe {
+ public:
+  virtual ~link_probe() = default;
+  /// On a node: what the run that it takes part in is called.
+  virtual void takes_part(const std::string& run) = 0;
+  /// A sign of life of the other end, whose name is for people.
+  virtual void heard(const std::string& peer, const link_reading& reading) = 0;
+  /// The link is of no use any more; unless it was never heard of.
+  virtual void lost(const std::string& peer) = 0;
 };
 
 }  // namespace rubato

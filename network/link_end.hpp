@@ -76,6 +76,9 @@ class link_end {
   link_time deadline() const;
   byte_span content() const { return receiver_.content(); }
   const liveness& signs() const { return liveness_; }
+  /// Of all transfers, since the link is there.
+  const transfer_sender::counts& sent() const { return sender_.counted(); }
+  const transfer_receiver::counts& received() const { return receiver_.counted(); }
 
  private:
   void carry_out(link_time now, const std::vector<shipping::action>& actions, link_actions& out);

@@ -63,7 +63,7 @@ TEST_CASE("before a run has begun its page has its config and nothing else") {
 TEST_CASE("a round is under way until it has a fate, and its worker waits after it") {
   watched_run w;
   w.live.began(w.plan);
-  w.live.round_began({.worker = 2, .sequence = 0, .base = 0, .steps = 5, .time = 1.0});
+  w.live.assigned({.worker = 2, .sequence = 0, .base = 0, .steps = 5, .time = 1.0});
   server_reading reading;
   reading.time = 1.75;
   w.live.read(reading);
@@ -73,7 +73,7 @@ TEST_CASE("a round is under way until it has a fate, and its worker waits after 
         json::parse(R"([[2, "in_flight", 0, 0, 0, 5, 1.0, 0.75, 1.75]])"));
   CHECK(data["runs"][0]["fates"].empty());
 
-  w.live.round_ended(w.round(2, 0, 1));
+  w.live.settled(w.round(2, 0, 1));
   data = w.look();
   CHECK(data["live"]["workers"] == json::parse(R"([[2, "waiting", null, null, 2.0]])"));
   CHECK(data["runs"][0]["timeline"]["rounds"] ==
@@ -99,7 +99,7 @@ TEST_CASE("of a long run the newest rounds are known, and all of their fates") {
   watched_run w;
   w.live.began(w.plan);
   const std::uint64_t rounds = live_rounds + 100;
-  for (std::uint64_t i = 1; i <= rounds; ++i) w.live.round_ended(w.round(0, i, i));
+  for (std::uint64_t i = 1; i <= rounds; ++i) w.live.settled(w.round(0, i, i));
   const auto data = w.look();
   const auto& run = data["runs"][0];
   CHECK(run["fates"]["applied"] == rounds);
@@ -168,7 +168,7 @@ TEST_CASE("what many ask for at once is made once") {
   watched_run w;
   w.live.began(w.plan);
   const auto first = w.live.text();
-  w.live.round_ended(w.round(0, 0, 1));
+  w.live.settled(w.round(0, 0, 1));
   CHECK(w.live.text() == first);
   w.now += 1.0;
   CHECK(w.live.text() != first);

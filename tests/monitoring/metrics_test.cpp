@@ -93,9 +93,9 @@ struct metered {
 /// Tells it one of everything.
 void tell_all(metered& m) {
   m.begin();
-  m.metrics->round_began({.worker = 1, .base = 4, .steps = 5, .time = 2.0});
-  m.metrics->round_ended(m.round(1));
-  m.metrics->round_ended(m.round(1));
+  m.metrics->assigned({.worker = 1, .base = 4, .steps = 5, .time = 2.0});
+  m.metrics->settled(m.round(1));
+  m.metrics->settled(m.round(1));
   m.metrics->worker_gone(1);
   server_reading reading;
   reading.momentum_norm = 3.0;
@@ -106,6 +106,7 @@ void tell_all(metered& m) {
   m.metrics->journal_committed(0.001);
   m.metrics->checkpointed(7);
   m.metrics->ended({});
+  m.metrics->heard("b", {});
 }
 
 /// "a_total" of `a_total{...}`, "h" of `h_bucket{...}`, as the # TYPE lines name it.
@@ -123,6 +124,7 @@ std::set<std::string> families_in(const std::string& text) {
 TEST_CASE("every metric of the catalogue is there once it has a value, and no other") {
   process_facts facts;
   facts.staleness_limit = 9;
+  facts.links = true;
   metered m(facts);
   tell_all(m);
   const auto names = families_in(m.metrics->text());
@@ -153,12 +155,12 @@ TEST_CASE("docs/metrics.md says what metrics there are") {
 TEST_CASE("an applied update is counted with its staleness, tokens and steps") {
   metered m;
   m.begin();
-  m.metrics->round_ended(m.round(1, 2));
-  m.metrics->round_ended(m.round(1, 3));
-  m.metrics->round_ended(m.round(0, 40));
+  m.metrics->settled(m.round(1, 2));
+  m.metrics->settled(m.round(1, 3));
+  m.metrics->settled(m.round(0, 40));
   auto refused = m.round(0);
   refused.fate = "too_stale";
-  m.metrics->round_ended(refused);
+  m.metrics->settled(refused);
   const auto s = m.series();
   const auto bucket = [&](const char* worker, const char* bound) {
     return s.at(std::string("rubato_update_staleness_versions_bucket{run=\"r\",worker=\"") +
@@ -199,7 +201,7 @@ TEST_CASE("a worker's time is split into what it did with it") {
   };
   SUBCASE("on the virtual clock, where data are there at once") {
     m.begin("virtual");
-    m.metrics->round_ended(m.round(1));
+    m.metrics->settled(m.round(1));
     CHECK(state("compute") == 0.5);
     CHECK(state("load") == 0.0);
     CHECK(state("send") == 0.1875);
@@ -207,18 +209,18 @@ TEST_CASE("a worker's time is split into what it did with it") {
   }
   SUBCASE("on the wall clock, where a round's time holds the waiting for data") {
     m.begin("wall");
-    m.metrics->round_ended(m.round(1));
+    m.metrics->settled(m.round(1));
     CHECK(state("compute") == doctest::Approx(0.3));
     CHECK(state("load") == doctest::Approx(0.2));
   }
   SUBCASE("between two rounds it waits") {
     m.begin("virtual");
-    m.metrics->round_began({.worker = 1, .steps = 5, .time = 2.0});
+    m.metrics->assigned({.worker = 1, .steps = 5, .time = 2.0});
     CHECK(m.value(R"(rubato_worker_active{run="r",worker="1"})") == 1);
-    m.metrics->round_ended(m.round(1));
+    m.metrics->settled(m.round(1));
     CHECK(m.value(R"(rubato_worker_active{run="r",worker="1"})") == 0);
     const double before = state("wait");
-    m.metrics->round_began({.worker = 1, .base = 7, .steps = 9, .time = 3.75});
+    m.metrics->assigned({.worker = 1, .base = 7, .steps = 9, .time = 3.75});
     CHECK(state("wait") - before == doctest::Approx(0.75));
     CHECK(m.value(R"(rubato_worker_quota_steps{run="r",worker="1"})") == 9);
     CHECK(m.value(R"(rubato_worker_base_version{run="r",worker="1"})") == 7);
@@ -230,14 +232,14 @@ TEST_CASE("any number of workers makes a bounded number of series") {
   metered m;
   m.begin();
   for (std::uint32_t worker = 0; worker < workers_with_metrics; ++worker) {
-    m.metrics->round_began({.worker = worker});
-    m.metrics->round_ended(m.round(worker));
+    m.metrics->assigned({.worker = worker});
+    m.metrics->settled(m.round(worker));
   }
-  m.metrics->round_ended(m.round(workers_with_metrics));
+  m.metrics->settled(m.round(workers_with_metrics));
   const auto before = m.series().size();
   for (std::uint32_t worker = 100; worker < 1000; ++worker) {
-    m.metrics->round_began({.worker = worker});
-    m.metrics->round_ended(m.round(worker));
+    m.metrics->assigned({.worker = worker});
+    m.metrics->settled(m.round(worker));
   }
   CHECK(m.series().size() == before);
   CHECK(m.value(R"(rubato_tokens_total{run="r",worker="others"})") == 901 * 500);
@@ -250,12 +252,12 @@ TEST_CASE("ages are those of the time of asking") {
   m.now = 103.0;
   CHECK(m.value(R"(rubato_update_age_seconds{run="r"})") == 3.0);
   CHECK(m.value(R"(rubato_checkpoint_age_seconds{run="r"})") == 3.0);
-  m.metrics->round_ended(m.round(1));
+  m.metrics->settled(m.round(1));
   m.metrics->checkpointed(7);
   m.now = 104.0;
   CHECK(m.value(R"(rubato_update_age_seconds{run="r"})") == 1.0);
   CHECK(m.value(R"(rubato_checkpoint_age_seconds{run="r"})") == 1.0);
-  m.metrics->round_ended(m.round(1));
+  m.metrics->settled(m.round(1));
   CHECK(m.value(R"(rubato_update_interval_seconds{run="r"})") == 1.0);
 }
 
@@ -279,21 +281,21 @@ TEST_CASE("a loss that is not a number shows, and does not stay in the mean for 
   m.begin();
   auto r = m.round(1);
   r.loss = std::nan("");
-  m.metrics->round_ended(r);
+  m.metrics->settled(r);
   CHECK(std::isnan(m.value(R"(rubato_training_loss_nats{run="r"})")));
-  m.metrics->round_ended(m.round(1));
+  m.metrics->settled(m.round(1));
   CHECK(m.value(R"(rubato_training_loss_nats{run="r"})") == 1.5);
 }
 
 TEST_CASE("a repetition that is refused is no round, and one that never arrived has no tokens") {
   metered m;
   m.begin();
-  m.metrics->round_began({.worker = 1});
+  m.metrics->assigned({.worker = 1});
   for (const char* fate : {"duplicate", "stale_incarnation", "run_ended"}) {
     auto r = m.round(1);
     r.fate = fate;
     CHECK(m.value(R"(rubato_worker_active{run="r",worker="1"})") == 1);
-    m.metrics->round_ended(r);
+    m.metrics->settled(r);
   }
   CHECK(m.value(R"(rubato_worker_active{run="r",worker="1"})") == 0);
   CHECK(m.value(R"(rubato_tokens_total{run="r",worker="1"})") == 0);
@@ -326,6 +328,46 @@ TEST_CASE("what the server reads of itself is passed on") {
   CHECK(s.count(R"(rubato_momentum_norm{run="r"})") == 0);
 }
 
+TEST_CASE("peers are there from their first sign of life until they are lost") {
+  for (const bool node : {false, true}) {
+    CAPTURE(node);
+    process_facts facts;
+    facts.links = true;
+    facts.node = node;
+    metered m(facts);
+    CHECK(m.value(R"(rubato_peers{run="r"})") == 0);
+    m.metrics->heard("b", {.sent_again = 2, .asked_again = 0});
+    m.now += 3.0;
+    m.metrics->heard("c", {.sent_again = 10, .asked_again = 1});
+    CHECK(m.value(R"(rubato_peers{run="r"})") == 2);
+    CHECK(m.value(R"(rubato_peer_heartbeat_age_seconds{run="r",peer="b"})") == 3.0);
+    m.metrics->heard("b", {.sent_again = 5, .asked_again = 0});
+    CHECK(m.value(R"(rubato_peer_heartbeat_age_seconds{run="r",peer="b"})") == 0.0);
+    m.metrics->lost("b");
+    m.metrics->lost("never there");
+    CHECK(m.value(R"(rubato_peers{run="r"})") == 1);
+    CHECK(m.series().count(R"(rubato_peer_heartbeat_age_seconds{run="r",peer="b"})") == 0);
+    // Its next link counts from 0 again.
+    m.metrics->heard("b", {.sent_again = 1, .asked_again = 0});
+    const std::string sent = node ? "up" : "down";
+    const std::string asked = node ? "down" : "up";
+    const std::string retries = "rubato_transfer_retries_total{run=\"r\",direction=\"";
+    CHECK(m.value(retries + sent + "\"}") == 16);
+    CHECK(m.value(retries + asked + "\"}") == 1);
+  }
+}
+
+TEST_CASE("a thousand peers make a bounded number of series") {
+  process_facts facts;
+  facts.links = true;
+  metered m(facts);
+  for (int i = 0; i < 1000; ++i) m.metrics->heard("peer " + std::to_string(i), {});
+  std::size_t ages = 0;
+  for (const auto& [name, value] : m.series()) ages += name.starts_with("rubato_peer_") ? 1 : 0;
+  CHECK(ages == peers_with_metrics);
+  CHECK(m.value(R"(rubato_peers{run="r"})") == 1000);
+}
+
 TEST_CASE("a node has the metrics of its process and its lanes, and none of a run") {
   process_facts facts;
   facts.node = true;
@@ -337,7 +379,9 @@ TEST_CASE("a node has the metrics of its process and its lanes, and none of a ru
     CHECK((name.starts_with("process_") || name.starts_with("rubato_lane_") ||
            name == "rubato_build_info"));
   }
-  CHECK(m.value(R"(rubato_lane_steps_total{run="r"})") == 12);
+  m.metrics->takes_part("another");
+  CHECK(m.value(R"(rubato_lane_steps_total{run="another"})") == 12);
+  m.metrics->takes_part("r");
   CHECK(m.value(R"(rubato_lane_seconds_total{run="r",state="load"})") == 0.25);
   CHECK(m.value(R"(process_resident_memory_bytes{run="r"})") > 1e6);
   CHECK(m.value(R"(process_threads{run="r"})") >= 1);

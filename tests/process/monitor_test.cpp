@@ -57,6 +57,32 @@ struct watched_fixture : browser_fixture {
     return port;
   }
 
+  struct ports {
+    std::uint16_t server;
+    std::uint16_t node;
+  };
+
+  /// A server and a node of it, of a run that does not end by itself.
+  ports serve() {
+    children.push_back(
+        start({"serve", "tiny.toml", "--clock.mode", "wall", "--run.directory", "served",
+               "--network.listen", "127.0.0.1:0", "--monitor.listen", "127.0.0.1:0",
+               "--run.local_steps", "1000000000", "--checkpoint.every_versions", "50"},
+              {}, "served-"));
+    const auto server = port_said_in("served-err");
+    const std::string join = "rubato work --server ";
+    wait_until([&] { return read(root / "served-out").find(join) != std::string::npos; });
+    const auto text = read(root / "served-out");
+    const auto place = text.find(join);
+    REQUIRE_MESSAGE(place != std::string::npos, text);
+    const auto begin = place + join.size();
+    const auto address = text.substr(begin, text.find_first_of(" \n", begin) - begin);
+    children.push_back(
+        start({"work", "tiny.toml", "--server", address, "--monitor.listen", "127.0.0.1:0"}, {},
+              "node-"));
+    return {server, port_said_in("node-out")};
+  }
+
   /// Ends the run as a user does.
   outcome interrupt() {
     const pid_t child = children.back();
@@ -74,14 +100,14 @@ struct watched_fixture : browser_fixture {
 };
 
 struct prometheus_fixture : watched_fixture {
-  /// Scrapes the run ten times a second, with the alerts that are shipped; returns its port.
-  std::uint16_t start_prometheus(std::uint16_t run) {
+  /// Scrapes both five times a second, with the alerts that are shipped; returns its port.
+  std::uint16_t start_prometheus(const ports& run) {
     std::ofstream(root / "prometheus.yml")
         << "global:\n  scrape_interval: 200ms\n  evaluation_interval: 1s\nrule_files:\n  - '"
         << (monitoring / "prometheus" / "rules.yml").string()
         << "'\nscrape_configs:\n  - job_name: rubato\n    static_configs:\n"
            "      - targets: ['127.0.0.1:"
-        << run << "']\n";
+        << run.server << "', '127.0.0.1:" << run.node << "']\n";
     // Its log says which port it was given, but not in all versions: so one is chosen.
     const std::uint16_t port = free_port();
     const pid_t child = fork();
@@ -260,8 +286,7 @@ TEST_CASE_FIXTURE(prometheus_fixture, "every question of a dashboard has an answ
     MESSAGE("no Prometheus here, so no question is asked");
     return;
   }
-  const auto run = train({"--clock.mode", "wall", "--workers.count", "3"});
-  const auto port = start_prometheus(run);
+  const auto port = start_prometheus(serve());
   // Rates need some time.
   const auto questions = questions_of_dashboards();
   REQUIRE(questions.size() > 20);
@@ -280,6 +305,22 @@ TEST_CASE_FIXTURE(prometheus_fixture, "every question of a dashboard has an answ
   CHECK(rules.find("\"alerts\"") != std::string::npos);
   CHECK(rules.find("\"health\":\"err\"") == std::string::npos);
   CHECK(rules.find("\"state\":\"firing\"") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(watched_fixture, "a server and its node are watched each by itself") {
+  const auto [served, node] = serve();
+  const auto says = [](std::uint16_t port, const std::string& line) {
+    return get(port, "/metrics").content.find(line) != std::string::npos;
+  };
+  wait_until([&] { return says(served, "rubato_peers{run=\"tiny\"} 1\n"); });
+  CHECK(says(served, "rubato_peers{run=\"tiny\"} 1\n"));
+  CHECK(says(served, "rubato_peer_heartbeat_age_seconds{run=\"tiny\",peer=\""));
+  CHECK(says(served, "rubato_transfer_retries_total{run=\"tiny\",direction=\"down\"}"));
+  wait_until([&] { return says(node, "rubato_peer_heartbeat_age_seconds{"); });
+  CHECK(says(node, "rubato_peer_heartbeat_age_seconds{"));
+  CHECK(says(node, "rubato_lane_steps_total{"));
+  CHECK(!says(node, "rubato_server_version"));
+  CHECK(get(node, "/").content.find("A node") == 0);
 }
 
 TEST_CASE_FIXTURE(prometheus_fixture, "every alert fires when it should, and only then") {
