@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "actors/context.hpp"
 #include "actors/interfaces.hpp"
@@ -16,13 +17,17 @@
 
 namespace rubato {
 
-/// How this process talks over links; it takes contents of `kind`, which are so many floats.
-link_end::setting link_setting(const config::network_section& network, content_kind kind,
-                               std::size_t values);
+/// How this process talks over links, and what it takes from them.
+link_end::setting link_setting(const config::network_section& network,
+                               std::vector<expected_content> expected);
 
-/// What goes over a link of a buffer: the first `values` floats, bit for bit, without a copy.
-cargo as_cargo(const version_ptr& buffer, std::size_t values, content_kind kind,
-               std::uint64_t version);
+/// What a node takes, in whatever codec, and what it hands in.
+std::vector<expected_content> expected_versions(const parameter_layout& layout);
+std::vector<expected_content> expected_updates(codec up, const parameter_layout& layout);
+
+/// What goes over a link for a round and for its update: bytes that are there, without a copy.
+cargo version_cargo(const assign_round& round, codec down);
+cargo update_cargo(const submission& content, codec up, const parameter_layout& layout);
 
 /// A courier's end of its link, in its state.
 struct courier_link {

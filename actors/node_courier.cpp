@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "recovery/snapshot.hpp"
+#include "transfer/buffer_coding.hpp"
 
 namespace rubato {
 namespace {
@@ -107,12 +108,16 @@ void hand_over(pointer self, const cargo_arrived& arrived) {
   if (found) {
     auto content = std::make_shared<submission>();
     content->update = found.mapped();
-    auto delta = run.deltas->take();
-    const auto values = delta->span();
-    const auto shared = run.layout.end(section::averaged);
-    decode(arrived.how, link.content(), values.first(shared));
-    std::fill(values.begin() + static_cast<std::ptrdiff_t>(shared), values.end(), 0.0F);
-    content->delta = std::move(delta);
+    if (arrived.how == codec::f32) {
+      auto delta = run.deltas->take();
+      decode_update(arrived.how, run.layout, link.content(), *delta);
+      content->delta = std::move(delta);
+    } else {  // the server decodes it, as it does those of its own process
+      auto encoded = run.encodings->take();
+      const auto bytes = link.content();
+      std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(encoded->span()).begin());
+      content->encoded = std::move(encoded);
+    }
     auto& place = state.places.at(content->update.id.worker);
     if (place.round && place.round->work.id == content->update.id) place.update = content;
     send(self, state.setup.server, submit_update{std::move(content)});
@@ -160,8 +165,7 @@ void assign(pointer self, const assign_round& round) {
   auto& state = state_of(self);
   const auto& id = round.work.id;
   state.places.at(id.worker) = {round, nullptr};
-  const auto what =
-      as_cargo(round.base, round.base->size(), content_kind::version, round.work.base_version);
+  const auto what = version_cargo(round, state.setup.run->codec_down());
   drive(self, [&](link_end& link, link_time now) { return link.ship(now, id, what); });
 }
 
@@ -192,6 +196,7 @@ void capture(pointer self, const capture_worker& request) {
     if (place.update) {
       round.update = place.update->update;
       round.delta = place.update->delta;
+      round.encoded = place.update->encoded;
     } else {
       round.base = place.round->base;
     }
@@ -224,7 +229,7 @@ void start(pointer self, node_courier_setup setup) {
   for (const auto worker : state.setup.workers) state.places[worker];
   const auto& run = *state.setup.run;
   state.link.end.emplace(
-      link_setting(run.settings.network, content_kind::update, run.layout.end(section::averaged)),
+      link_setting(run.settings.network, expected_updates(run.codec_up(), run.layout)),
       state.link.now());
   state.watched.watch(self, state.setup.node,
                       [self](const caf::error&) { lose(self, "the connection is gone"); });

@@ -220,6 +220,7 @@ void start_node(pointer self) {
   state.setup.offer.before = state.offer.workers;
   const auto lanes = std::min<std::int64_t>(state.setup.lanes,
                                             static_cast<std::int64_t>(state.offer.workers.size()));
+  state.versions = std::make_unique<versions_here>(state.run->layout, state.run->codec_down());
   state.node = self->spawn(node, state.run, host_actor(server_courier_actor(self)),
                            state.offer.workers, lanes);
   const auto attempt = state.attempt;
@@ -254,10 +255,9 @@ void welcomed(pointer self, const welcome& message) {
   state.watched.watch(self, state.peer, [self, attempt](const caf::error&) {
     if (state_of(self).attempt == attempt) retreat(self, "the connection is gone");
   });
-  const auto size = state.offer.manifest.layout.size();
-  state.versions = std::make_unique<buffer_pool>(size);
-  state.link.end.emplace(link_setting(state.setup.network, content_kind::version, size),
-                         state.link.now());
+  state.link.end.emplace(
+      link_setting(state.setup.network, expected_versions(state.offer.manifest.layout)),
+      state.link.now());
   drive(self, [](link_end& link, link_time now) { return link.tick(now); });
   if (state.run && state.run_settings == state.offer.settings) return check_and_start(self);
   state.run.reset();
@@ -280,8 +280,12 @@ void prepared(pointer self, const run_prepared& result) {
 
 // -- rounds -------------------------------------------------------------------------------------
 
-void begin(pointer self, const assign_round& round) {
-  send(self, state_of(self).node, round);
+void begin(pointer self, assign_round round, const version_ptr& base) {
+  auto& state = state_of(self);
+  const auto& id = round.work.id;
+  if (id.sequence == 0) state.versions->begin(id.worker, base);
+  round.base = base;
+  send(self, state.node, std::move(round));
 }
 
 /// A round to do, from a version that is there or will be.
@@ -298,8 +302,7 @@ void assigned(pointer self, const round_assigned& message) {
   if (round.work.handover) round.inner = std::make_shared<const inner_state>();
   state.open[round.work.id] = nullptr;
   if (state.base && state.newest == message.transfer) {
-    round.base = state.base;
-    begin(self, round);
+    begin(self, std::move(round), state.base);
   } else {
     state.waiting[message.transfer].push_back(std::move(round));
   }
@@ -308,19 +311,19 @@ void assigned(pointer self, const round_assigned& message) {
 void take_version(pointer self, const cargo_arrived& arrived) {
   auto& state = state_of(self);
   auto& link = *state.link.end;
-  auto buffer = state.versions->take();
-  decode(arrived.how, link.content(), buffer->span());
-  state.newest = arrived.transfer;
-  state.base = std::move(buffer);
-  const auto rounds = state.waiting.extract(arrived.transfer);
+  auto rounds = state.waiting.extract(arrived.transfer);
   // Those of transfers before this one were cancelled: their rounds are settled, or will be.
   state.waiting.erase(state.waiting.begin(), state.waiting.lower_bound(arrived.transfer));
-  if (rounds) {
-    for (auto& round : rounds.mapped()) {
-      round.base = state.base;
-      if (state.open.contains(round.work.id)) begin(self, round);
-    }
-  }
+  std::vector<assign_round> waiting;
+  if (rounds) waiting = std::move(rounds.mapped());
+  std::erase_if(waiting, [&](const auto& round) { return !state.open.contains(round.work.id); });
+  std::optional<worker_id> to;
+  if (!waiting.empty()) to = waiting.front().work.id.worker;
+  state.newest = arrived.transfer;
+  state.base = arrived.kind == content_kind::whole_version
+                   ? state.versions->whole(link.content())
+                   : state.versions->coded(link.content(), to);
+  for (auto& round : waiting) begin(self, std::move(round), state.base);
   carry_out(self, link.release(state.link.now()));
 }
 
@@ -330,8 +333,7 @@ void submit(pointer self, const submit_update& submit) {
   const auto found = state.open.find(update.id);
   if (found == state.open.end()) return;  // settled, or of a connection before this one
   found->second = submit.content;
-  const auto what = as_cargo(submit.content->delta, state.run->layout.end(section::averaged),
-                             content_kind::update, update.base_version);
+  const auto what = update_cargo(*submit.content, state.run->codec_up(), state.run->layout);
   drive(self, [&](link_end& link, link_time now) { return link.ship(now, update.id, what); });
 }
 

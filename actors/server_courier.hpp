@@ -25,6 +25,7 @@
 #include "network/address.hpp"
 #include "network/backoff.hpp"
 #include "network/handshake.hpp"
+#include "transfer/versions_here.hpp"
 
 namespace rubato {
 
@@ -67,8 +68,8 @@ struct server_courier_state {
   courier_link link;
   run_offer offer;
   node_actor node;
-  bool no_more = false;                                         // no more rounds will come
-  std::unique_ptr<buffer_pool> versions;                        // for what comes
+  bool no_more = false;  // no more rounds will come
+  std::unique_ptr<versions_here> versions;
   std::uint64_t newest = 0;                                     // the transfer that came last, ...
   version_ptr base;                                             // ... and what it brought
   std::map<std::uint64_t, std::vector<assign_round>> waiting;   // for this transfer

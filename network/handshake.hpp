@@ -15,7 +15,7 @@
 namespace rubato {
 
 /// Of everything that follows a hello: messages, their fields and their meaning.
-inline constexpr std::uint32_t wire_version = 1;
+inline constexpr std::uint32_t wire_version = 2;
 
 /// Node to server, in the hello.
 struct node_offer {

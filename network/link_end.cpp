@@ -132,8 +132,9 @@ void link_end::carry_out(const std::vector<receiver_action>& actions, link_actio
     } else if (const auto* verdict = std::get_if<transfer_verdict>(&action)) {
       out.emplace_back(*verdict);
     } else if (const auto* arrived = std::get_if<content_arrived>(&action)) {
-      out.emplace_back(
-          cargo_arrived{arrived->offer.transfer, static_cast<codec>(arrived->offer.codec)});
+      const auto& offer = arrived->offer;
+      out.emplace_back(cargo_arrived{offer.transfer, static_cast<content_kind>(offer.kind),
+                                     static_cast<codec>(offer.codec)});
     }
     // transfer_lost: the sender of it has the verdict, and decides.
   }

@@ -24,6 +24,7 @@ struct sign_due {};
 /// All bytes of a transfer are there: read content(), then call release().
 struct cargo_arrived {
   std::uint64_t transfer;
+  content_kind kind;
   codec how;
 };
 

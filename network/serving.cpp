@@ -39,10 +39,8 @@ network_address check_serving(const config& c, bool insecure) {
         "inner.state = \"average\": optimizer states stay on the machines of their workers; use "
         "\"keep\" or \"zero\"");
   }
-  if (c.network.codec_up != "f32" || c.network.codec_down != "f32" || c.network.overlap) {
-    throw usage_error(
-        "network.codec_up, network.codec_down, network.overlap: between machines, parameters "
-        "travel as f32 and without overlap; use \"f32\" and false");
+  if (c.network.overlap) {
+    throw usage_error("network.overlap: between machines, workers wait for each reply; use false");
   }
   const auto stages = parse_stages(c);
   const bool data_parallel =

@@ -20,7 +20,11 @@
 namespace rubato {
 
 /// Kinds of content, for expected_content: versions go down, updates go up.
-enum class content_kind : std::uint8_t { version = 0, update = 1 };
+enum class content_kind : std::uint8_t {
+  version = 0,        // coded, for a worker that had one before
+  update = 1,         // coded
+  whole_version = 2,  // the whole buffer, for who has nothing, as f32
+};
 
 /// What one end has for the other. Two are the same content if they have the same owner.
 struct cargo {

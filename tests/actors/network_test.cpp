@@ -171,6 +171,27 @@ TEST_CASE_FIXTURE(network_fixture,
 }
 
 TEST_CASE_FIXTURE(network_fixture,
+                  "with codecs, too, the same weights come from elsewhere as from here") {
+  c.outer.mode = "sync";
+  c.outer.optimizer = "nesterov";
+  for (const char* up : {"bf16", "int4"}) {
+    for (const char* down : {"f32", "bf16", "int8"}) {
+      CAPTURE(std::string(up));
+      CAPTURE(std::string(down));
+      c.network.codec_up = up;
+      c.network.codec_down = down;
+      const auto here = run();
+      const auto server = serve();
+      auto node = work(server, "node-a", 4);
+      CHECK(end().params_sha256 == here.params_sha256);
+      node.get();
+      CHECK(summary_of_run.bytes.up == here.bytes.up);
+      CHECK(summary_of_run.bytes.down == here.bytes.down);
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(network_fixture,
                   "nodes share a run, join late, and leave without losing anything") {
   c.run.local_steps = 3000;
   const auto server = serve();
@@ -283,7 +304,7 @@ TEST_CASE_FIXTURE(network_fixture, "other versions and nonsense are refused in w
   const auto newer = ask({99, "9.9", "whatever"});
   CHECK(newer.for_good == 1);
   CHECK(newer.reason ==
-        "it speaks version 99 of the protocol (rubato 9.9), the server version 1 (rubato 1.2.3); "
+        "it speaks version 99 of the protocol (rubato 9.9), the server version 2 (rubato 1.2.3); "
         "use the same rubato on all machines");
   CHECK(ears->wait_for("a node at 127.0.0.1:").find("is refused: it speaks version 99") !=
         std::string::npos);
