@@ -53,6 +53,14 @@ void lose(pointer self, const std::string& reason) {
        leave_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers, false});
 }
 
+/// Null if it is settled, or of the worker's life before.
+node_courier_state::open_round* find(node_courier_state& state, const update_id& id) {
+  auto& rounds = state.open.at(id.worker);
+  const auto found = std::find_if(rounds.begin(), rounds.end(),
+                                  [&](const auto& round) { return round.given.work.id == id; });
+  return found == rounds.end() ? nullptr : &*found;
+}
+
 // -- the link -----------------------------------------------------------------------------------
 
 void hand_over(pointer self, const cargo_arrived& arrived);
@@ -62,8 +70,7 @@ void carry_out(pointer self, const link_actions& actions) {
   const auto& node = state.setup.node;
   for (const auto& action : actions) {
     if (const auto* told = std::get_if<shipping::announce>(&action)) {
-      const auto& place = state.places.at(told->round.worker);
-      send(self, node, to_wire(place.round->work, told->transfer));
+      send(self, node, to_wire(find(state, told->round)->given, told->transfer));
     } else if (std::holds_alternative<sign_due>(action)) {
       send(self, node, heartbeat{});
     } else if (const auto* arrived = std::get_if<cargo_arrived>(&action)) {
@@ -118,8 +125,7 @@ void hand_over(pointer self, const cargo_arrived& arrived) {
       std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(encoded->span()).begin());
       content->encoded = std::move(encoded);
     }
-    auto& place = state.places.at(content->update.id.worker);
-    if (place.round && place.round->work.id == content->update.id) place.update = content;
+    if (auto* round = find(state, content->update.id)) round->update = content;
     send(self, state.setup.server, submit_update{std::move(content)});
   }
   carry_out(self, link.release(state.link.now()));
@@ -129,14 +135,15 @@ void hand_over(pointer self, const cargo_arrived& arrived) {
 void announced(pointer self, const update_announced& message) {
   auto& state = state_of(self);
   const auto update = from_wire(message);
-  if (!state.places.contains(update.id.worker)) {
+  if (!state.open.contains(update.id.worker)) {
     return lose(self, fmt::format("it sent an update of worker {}, which is not one of its own",
                                   update.id.worker));
   }
   // Those of transfers before this one have arrived, or never will.
   state.announced.erase(state.announced.begin(), state.announced.lower_bound(message.transfer));
-  if (state.announced.size() >= state.places.size()) {
-    return lose(self, "it announces more updates than it has workers");
+  const std::size_t each = state.setup.run->settings.network.overlap ? 2 : 1;
+  if (state.announced.size() >= each * state.open.size()) {
+    return lose(self, "it announces more updates than it has rounds");
   }
   state.announced[message.transfer] = update;
 }
@@ -164,18 +171,21 @@ void told_goodbye(pointer self, const goodbye& message) {
 void assign(pointer self, const assign_round& round) {
   auto& state = state_of(self);
   const auto& id = round.work.id;
-  state.places.at(id.worker) = {round, nullptr};
-  const auto what = version_cargo(round, state.setup.run->codec_down());
+  auto& rounds = state.open.at(id.worker);
+  // One that goes on from what the worker has is announced with the version of the one before it,
+  // and so after that.
+  const auto what =
+      round.base ? version_cargo(round, state.setup.run->codec_down()) : rounds.back().version;
+  rounds.push_back({round, what, nullptr});
   drive(self, [&](link_end& link, link_time now) { return link.ship(now, id, what); });
 }
 
 void settle(pointer self, const update_settled& settled) {
   auto& state = state_of(self);
-  auto& place = state.places.at(settled.id.worker);
-  if (!place.round || place.round->work.id != settled.id) return;  // of the worker's life before
-  place = {};
-  if (!state.link.end) return;
   const auto& id = settled.id;
+  auto& rounds = state.open.at(id.worker);
+  if (std::erase_if(rounds, [&](const auto& r) { return r.given.work.id == id; }) == 0) return;
+  if (!state.link.end) return;
   send(self, state.setup.node,
        round_settled{id.worker, id.incarnation, id.sequence,
                      static_cast<std::uint8_t>(settled.what)});
@@ -186,19 +196,19 @@ void settle(pointer self, const update_settled& settled) {
 /// worker remembers from round to round stays there, so one that goes on from this begins anew.
 void capture(pointer self, const capture_worker& request) {
   auto& state = state_of(self);
-  const auto& place = state.places.at(request.worker);
   auto content = std::make_shared<worker_snapshot>();
   content->worker = request.worker;
-  if (place.round) {
-    content->incarnation = place.round->work.id.incarnation;
+  for (const auto& [given, version, update] : state.open.at(request.worker)) {
+    content->incarnation = given.work.id.incarnation;
     auto& round = content->rounds.emplace_back();
-    round.work = place.round->work;
-    if (place.update) {
-      round.update = place.update->update;
-      round.delta = place.update->delta;
-      round.encoded = place.update->encoded;
+    round.work = given.work;
+    round.steps_before = given.steps_before;
+    if (update) {
+      round.update = update->update;
+      round.delta = update->delta;
+      round.encoded = update->encoded;
     } else {
-      round.base = place.round->base;
+      round.base = given.base;
     }
   }
   send(self, state.setup.server, worker_captured{std::move(content)});
@@ -226,7 +236,7 @@ void tick(pointer self) {
 void start(pointer self, node_courier_setup setup) {
   auto& state = state_of(self);
   state.setup = std::move(setup);
-  for (const auto worker : state.setup.workers) state.places[worker];
+  for (const auto worker : state.setup.workers) state.open[worker];
   const auto& run = *state.setup.run;
   state.link.end.emplace(
       link_setting(run.settings.network, expected_updates(run.codec_up(), run.layout)),

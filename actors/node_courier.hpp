@@ -35,9 +35,11 @@ struct node_courier_state {
 
   enum class phase { preparing, working, gone, closing };
 
-  /// What the node is at with one of its workers.
-  struct place {
-    std::optional<assign_round> round;  // not settled
+  /// A round of one of its workers that is not settled.
+  struct open_round {
+    assign_round given;
+    cargo version;  // that it starts from; of one that goes on from what the worker has, the
+                    // version of the round before it
     std::shared_ptr<const submission> update;
   };
 
@@ -45,9 +47,9 @@ struct node_courier_state {
   phase now = phase::preparing;
   courier_link link;
   watch_list watched;
-  std::map<worker_id, place> places;
-  std::map<std::uint64_t, arrival> announced;  // by transfer, of updates that are on their way
-  std::optional<link_time> closes_at;          // whether the node has answered or not
+  std::map<worker_id, std::vector<open_round>> open;  // in order; one, or two with network.overlap
+  std::map<std::uint64_t, arrival> announced;         // by transfer, of updates on their way
+  std::optional<link_time> closes_at;                 // whether the node has answered or not
 };
 
 node_courier_actor::behavior_type node_courier(

@@ -280,20 +280,21 @@ void prepared(pointer self, const run_prepared& result) {
 
 // -- rounds -------------------------------------------------------------------------------------
 
-void begin(pointer self, assign_round round, const version_ptr& base) {
+/// The version that it waited for is there, in state.base.
+void begin(pointer self, server_courier_state::waiting_round next) {
   auto& state = state_of(self);
-  const auto& id = round.work.id;
-  if (id.sequence == 0) state.versions->begin(id.worker, base);
-  round.base = base;
-  send(self, state.node, std::move(round));
+  const auto& id = next.round.work.id;
+  if (id.sequence == 0) state.versions->begin(id.worker, state.base);
+  if (!next.goes_on) next.round.base = state.base;
+  send(self, state.node, std::move(next.round));
 }
 
 /// A round to do, from a version that is there or will be.
 void assigned(pointer self, const round_assigned& message) {
   auto& state = state_of(self);
   if (!state.node) return;
-  assign_round round;
-  round.work = from_wire(message, state.run->clock.now());
+  auto round = from_wire(message);
+  if (state.run->on_wall_clock()) round.work.assigned_at = state.run->clock.now();
   const auto& mine = state.offer.workers;
   if (std::find(mine.begin(), mine.end(), message.worker) == mine.end()) {
     throw run_error(fmt::format("{} assigned a round to worker {}, which is not here",
@@ -302,9 +303,9 @@ void assigned(pointer self, const round_assigned& message) {
   if (round.work.handover) round.inner = std::make_shared<const inner_state>();
   state.open[round.work.id] = nullptr;
   if (state.base && state.newest == message.transfer) {
-    begin(self, std::move(round), state.base);
+    begin(self, {std::move(round), message.goes_on != 0});
   } else {
-    state.waiting[message.transfer].push_back(std::move(round));
+    state.waiting[message.transfer].push_back({std::move(round), message.goes_on != 0});
   }
 }
 
@@ -314,16 +315,17 @@ void take_version(pointer self, const cargo_arrived& arrived) {
   auto rounds = state.waiting.extract(arrived.transfer);
   // Those of transfers before this one were cancelled: their rounds are settled, or will be.
   state.waiting.erase(state.waiting.begin(), state.waiting.lower_bound(arrived.transfer));
-  std::vector<assign_round> waiting;
+  std::vector<server_courier_state::waiting_round> waiting;
   if (rounds) waiting = std::move(rounds.mapped());
-  std::erase_if(waiting, [&](const auto& round) { return !state.open.contains(round.work.id); });
+  std::erase_if(waiting,
+                [&](const auto& next) { return !state.open.contains(next.round.work.id); });
   std::optional<worker_id> to;
-  if (!waiting.empty()) to = waiting.front().work.id.worker;
+  if (!waiting.empty()) to = waiting.front().round.work.id.worker;
   state.newest = arrived.transfer;
   state.base = arrived.kind == content_kind::whole_version
                    ? state.versions->whole(link.content())
                    : state.versions->coded(link.content(), to);
-  for (auto& round : waiting) begin(self, std::move(round), state.base);
+  for (auto& next : waiting) begin(self, std::move(next));
   carry_out(self, link.release(state.link.now()));
 }
 

@@ -55,6 +55,11 @@ struct server_courier_state {
 
   enum class phase { away, connecting, greeting, preparing, working, leaving, parting };
 
+  struct waiting_round {
+    assign_round round;
+    bool goes_on;  // without the version
+  };
+
   server_courier_setup setup;
   phase now = phase::away;
   std::optional<backoff> waits;
@@ -72,7 +77,7 @@ struct server_courier_state {
   std::unique_ptr<versions_here> versions;
   std::uint64_t newest = 0;                                     // the transfer that came last, ...
   version_ptr base;                                             // ... and what it brought
-  std::map<std::uint64_t, std::vector<assign_round>> waiting;   // for this transfer
+  std::map<std::uint64_t, std::vector<waiting_round>> waiting;  // for this transfer
   std::map<update_id, std::shared_ptr<const submission>> open;  // not settled; null: not done
 
   run_context_ptr run;         // of this run, kept from connection to connection

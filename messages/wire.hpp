@@ -79,18 +79,22 @@ struct round_assigned {
   std::uint64_t data_position = 0;
   std::uint8_t kind = 0;      // round_kind
   std::uint8_t handover = 0;  // 1: begin with a fresh optimizer state
+  std::uint8_t goes_on = 0;   // 1: from what the worker has, the version counts for nothing
   std::int64_t rates_start = 0;
   std::int64_t rates_total = 1;
   std::int64_t rates_warmup = 0;
-  std::int64_t download = 0;  // nanoseconds, where simulated
+  std::int64_t assigned_at = 0;  // on the run's clock; nanoseconds, as those below
+  std::int64_t download = 0;     // where simulated
   std::int64_t compute = 0;
   std::int64_t upload = 0;
+  std::int64_t steps_before = -1;  // of assign_round; -1: none
 
   template <class M>
   static auto fields(M& m) {
     return std::tie(m.transfer, m.worker, m.incarnation, m.sequence, m.base_version, m.shard,
-                    m.steps, m.data_position, m.kind, m.handover, m.rates_start, m.rates_total,
-                    m.rates_warmup, m.download, m.compute, m.upload);
+                    m.steps, m.data_position, m.kind, m.handover, m.goes_on, m.rates_start,
+                    m.rates_total, m.rates_warmup, m.assigned_at, m.download, m.compute, m.upload,
+                    m.steps_before);
   }
 };
 
@@ -185,7 +189,8 @@ auto inspect(Inspector& f, M& message) {
 
 // -- what they mean -----------------------------------------------------------------------------
 
-inline round_assigned to_wire(const assignment& work, std::uint64_t transfer) {
+inline round_assigned to_wire(const assign_round& round, std::uint64_t transfer) {
+  const auto& work = round.work;
   round_assigned m;
   m.transfer = transfer;
   m.worker = work.id.worker;
@@ -197,18 +202,22 @@ inline round_assigned to_wire(const assignment& work, std::uint64_t transfer) {
   m.data_position = work.data_position;
   m.kind = static_cast<std::uint8_t>(work.kind);
   m.handover = work.handover ? 1 : 0;
+  m.goes_on = round.base ? 0 : 1;
   m.rates_start = work.rates.start;
   m.rates_total = work.rates.total;
   m.rates_warmup = work.rates.warmup;
+  m.assigned_at = work.assigned_at.count();
   m.download = work.timing.download.count();
   m.compute = work.timing.compute.count();
   m.upload = work.timing.upload.count();
+  if (round.steps_before) m.steps_before = *round.steps_before;
   return m;
 }
 
-/// With `now` as the time of assignment: clocks of machines differ.
-inline assignment from_wire(const round_assigned& m, run_time now) {
-  assignment work;
+/// But for version and inner state.
+inline assign_round from_wire(const round_assigned& m) {
+  assign_round round;
+  auto& work = round.work;
   work.id = {m.worker, m.incarnation, m.sequence};
   work.base_version = m.base_version;
   work.shard = m.shard;
@@ -217,9 +226,10 @@ inline assignment from_wire(const round_assigned& m, run_time now) {
   work.kind = static_cast<round_kind>(m.kind);
   work.handover = m.handover != 0;
   work.rates = {m.rates_start, m.rates_total, m.rates_warmup};
-  work.assigned_at = now;
+  work.assigned_at = run_time(m.assigned_at);
   work.timing = {run_time(m.download), run_time(m.compute), run_time(m.upload)};
-  return work;
+  if (m.steps_before >= 0) round.steps_before = static_cast<std::uint32_t>(m.steps_before);
+  return round;
 }
 
 inline update_announced to_wire(const arrival& update, std::uint64_t transfer) {

@@ -39,9 +39,6 @@ network_address check_serving(const config& c, bool insecure) {
         "inner.state = \"average\": optimizer states stay on the machines of their workers; use "
         "\"keep\" or \"zero\"");
   }
-  if (c.network.overlap) {
-    throw usage_error("network.overlap: between machines, workers wait for each reply; use false");
-  }
   const auto stages = parse_stages(c);
   const bool data_parallel =
       std::any_of(stages.begin(), stages.end(), [](const stage& s) { return s.data_parallel(); });

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -188,6 +189,39 @@ TEST_CASE_FIXTURE(network_fixture,
       CHECK(summary_of_run.bytes.up == here.bytes.up);
       CHECK(summary_of_run.bytes.down == here.bytes.down);
     }
+  }
+}
+
+TEST_CASE_FIXTURE(network_fixture, "with overlap, workers elsewhere have two rounds as well") {
+  c.network.overlap = true;
+  c.network.codec_up = "int4";
+  c.network.codec_down = "int8";
+  c.outer.optimizer = "sgd";
+  c.outer.lr = 0.3;
+  c.run.local_steps = 2000;
+  const auto server = serve();
+  std::atomic<bool> leave{false};
+  auto first = work(server, "node-a", 2, &leave);
+  auto second = work(server, "node-b", 2);
+  ears->wait_for_steps(1000);
+  leave = true;
+  CHECK_NOTHROW(first.get());
+  auto third = work(server, "node-c", 2);  // begins with whole versions again
+  CHECK(end().outcome == "finished");
+  second.get();
+  third.get();
+  CHECK(summary_of_run.updates.abandoned == 0);
+  CHECK(summary_of_run.updates.run_ended >= 2);
+  CHECK(summary_of_run.final->loss < 0.9 * 40.0);
+  check_balance();
+  std::map<std::pair<int, int>, std::set<int>> sequences;
+  for (const auto& u : lines("updates.jsonl")) {
+    sequences[{u["worker"].get<int>(), u["incarnation"].get<int>()}].insert(
+        u["sequence"].get<int>());
+  }
+  CHECK(sequences.size() >= 4);
+  for (const auto& [life, all] : sequences) {
+    CHECK(static_cast<std::size_t>(*all.rbegin()) == all.size() - 1);
   }
 }
 
