@@ -15,6 +15,13 @@
 
 namespace rubato {
 
+/// Payload of what crossed between this process, the server, and its nodes: parameters as they were
+/// sent, repetitions included. Thread-safe.
+struct link_traffic {
+  std::atomic<std::uint64_t> down{0};  // bytes sent
+  std::atomic<std::uint64_t> up{0};    // bytes received
+};
+
 struct run_context {
   config settings;
   std::shared_ptr<const dataset> data;
@@ -27,6 +34,7 @@ struct run_context {
   wall_clock clock;                        // real time since just before the first actor
   std::shared_ptr<lane_activity> activity = std::make_shared<lane_activity>();  // of this process
 
+  std::shared_ptr<link_traffic> traffic = std::make_shared<link_traffic>();
   std::shared_ptr<link_probe> links;  // may be null
 
   codec codec_up() const { return find_codec(settings.network.codec_up).value(); }

@@ -80,7 +80,11 @@ void carry_out(pointer self, const link_actions& actions) {
     } else {
       std::visit(
           [&](const auto& message) {
-            if constexpr (transfer_message<std::decay_t<decltype(message)>>) {
+            using type = std::decay_t<decltype(message)>;
+            if constexpr (transfer_message<type>) {
+              if constexpr (std::is_same_v<type, transfer_chunk>) {
+                state.setup.run->traffic->down += message.payload.size();
+              }
               send(self, node, message);
             }
           },
@@ -193,7 +197,8 @@ void settle(pointer self, const update_settled& settled) {
 }
 
 /// For a checkpoint, from what is known here: it never waits for a machine elsewhere. What the
-/// worker remembers from round to round stays there, so one that goes on from this begins anew.
+/// worker remembers from round to round stays there, so one that goes on from this begins anew. On
+/// the virtual clock no checkpoint but the first is taken, before any round has begun.
 void capture(pointer self, const capture_worker& request) {
   auto& state = state_of(self);
   auto content = std::make_shared<worker_snapshot>();
@@ -203,7 +208,7 @@ void capture(pointer self, const capture_worker& request) {
     auto& round = content->rounds.emplace_back();
     round.work = given.work;
     round.steps_before = given.steps_before;
-    if (update) {
+    if (update && state.setup.run->on_wall_clock()) {
       round.update = update->update;
       round.delta = update->delta;
       round.encoded = update->encoded;
@@ -212,6 +217,14 @@ void capture(pointer self, const capture_worker& request) {
     }
   }
   send(self, state.setup.server, worker_captured{std::move(content)});
+}
+
+/// A worker goes on from a checkpoint, as one that has just been given its rounds: where nothing of
+/// it is kept here, it had not begun them.
+void restore(pointer self, const worker_snapshot& saved) {
+  for (const auto& round : saved.rounds) {
+    assign(self, {round.work, round.base, nullptr, nullptr, round.steps_before});
+  }
 }
 
 void close(pointer self, bool resumable) {
@@ -269,7 +282,9 @@ node_courier_actor::behavior_type node_courier(pointer self, node_courier_setup 
         guarded(self, actor, [&] { capture(self, request); });
       },
       [](const capture_written&) {},
-      [](const restore_worker&) {},
+      [self](const restore_worker& saved) {
+        guarded(self, actor, [&] { restore(self, *saved.content); });
+      },
       [self](const no_more_rounds&) {
         if (state_of(self).now == phase::gone) return end(self);
         send(self, state_of(self).setup.node,
@@ -290,7 +305,10 @@ node_courier_actor::behavior_type node_courier(pointer self, node_courier_setup 
       },
       [self](const goodbye& message) { told_goodbye(self, message); },
       [self](const transfer_offer& message) { receive(self, message); },
-      [self](const transfer_chunk& message) { receive(self, message); },
+      [self](const transfer_chunk& message) {
+        state_of(self).setup.run->traffic->up += message.payload.size();
+        receive(self, message);
+      },
       [self](const transfer_cancel& message) { receive(self, message); },
       [self](const transfer_credit& message) { receive(self, message); },
       [self](const transfer_verdict& message) { receive(self, message); },

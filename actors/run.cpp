@@ -116,7 +116,8 @@ caf::strong_actor_ptr start_node(caf::actor_system& system, const run_context_pt
 caf::strong_actor_ptr open_gate(caf::actor_system& system, const run_context_ptr& run,
                                 const server_actor& server, const run_identity& identity,
                                 const serving& how, silence_sweeper& sweeper) {
-  const run_offer offer{to_string(identity), run_settings(run->settings), manifest_of(*run), {}};
+  const run_offer offer{
+      to_string(identity), run_settings(run->settings), manifest_of(*run, how.version), {}};
   const auto opened = system.spawn(gate, gate_setup{run, server, how.version, offer});
   const auto port = publish(system, opened, how.listen.host, how.listen.port,
                             identity_of(run->settings.network).given());

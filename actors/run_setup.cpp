@@ -8,6 +8,7 @@
 
 #include "actors/parameter_file.hpp"
 #include "config/error.hpp"
+#include "model/numerics.hpp"
 #include "transfer/buffer_coding.hpp"
 
 namespace rubato {
@@ -67,11 +68,15 @@ std::shared_ptr<run_context> make_context(const config& c, const run_parts& part
   return run;
 }
 
-run_manifest manifest_of(const run_context& run) {
-  run_manifest manifest{run.layout, {}};
+run_manifest manifest_of(const run_context& run, const std::string& version) {
+  run_manifest manifest{run.layout, {}, {}};
   for (std::size_t i = 0; i < run.data->shards(); ++i) {
     const auto info = run.data->info(i);
     manifest.shards.push_back({info.name, info.training_size});
+  }
+  if (!run.on_wall_clock()) {  // where each node has its own time, it may have its own bits
+    manifest.numerics = numerics_of(run.settings);
+    manifest.numerics.emplace_back("rubato", version);
   }
   return manifest;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "actors/context.hpp"
 #include "actors/run.hpp"
@@ -26,8 +27,8 @@ std::int64_t lane_count(const config& c);
 std::shared_ptr<run_context> make_context(const config& c, const run_parts& parts,
                                           bool initial_version);
 
-/// What other nodes of the run must have as well.
-run_manifest manifest_of(const run_context& run);
+/// What other nodes of the run must have as well; `version` is the program's.
+run_manifest manifest_of(const run_context& run, const std::string& version);
 
 /// The certificates that a config names.
 network_identity identity_of(const config::network_section& network);

@@ -1,5 +1,7 @@
 #include "actors/server.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -83,7 +85,12 @@ void server_state::start(pointer self, server_setup setup) {
   if (setup_.restored && setup_.restored->journal) continue_the_journal();
   if (!setup_.open) return;
   if (setup_.observer) setup_.observer->started(setup_.plan);
-  if (setup_.restored && !finished_) begin_without_workers();
+  if (!setup_.restored || finished_) return;
+  if (needs_all()) {
+    check_workers_begin();
+  } else {
+    begin_without_workers();
+  }
 }
 
 /// Who takes part now is not who did when the run was killed: what those were at is lost.
@@ -93,28 +100,45 @@ void server_state::begin_without_workers() {
   for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) let_go(now(), i, false);
 }
 
+/// Nodes cannot be told of what workers remember from round to round.
+void server_state::check_workers_begin() const {
+  for (const auto& [id, worker] : setup_.restored->workers) {
+    if (!worker->inner && !worker->went) continue;
+    throw run_error(
+        "the run goes on from a checkpoint of one process, with states of optimizers, which do not "
+        "travel; go on with `rubato train --resume`");
+  }
+}
+
 // -- messages -----------------------------------------------------------------------------------
 
 void server_state::joined(const join_run& join) {
   advance();  // what has happened before
-  if (finished_) return;
+  if (finished_ || (needs_all() && peopled_)) return;
   const auto time = now();
   const auto node = caf::actor_cast<participant_actor>(join.node);
   watched_.watch(self_, node, [this](const caf::error& reason) {
     if (reason != caf::exit_reason::user_shutdown) self_->quit(failure_of("node", reason));
   });
+  auto joining = join.workers;
+  for (const auto worker : joining) nodes_[worker] = node;
+  if (needs_all()) {
+    const auto missing = setup_.plan.workers.size() - nodes_.size();
+    if (missing > 0) return remarked({fmt::format("the run begins with {} more workers", missing)});
+    joining.clear();
+    for (const auto& [worker, where] : nodes_) joining.push_back(worker);
+  }
   const bool first = !std::exchange(peopled_, true);
   action_list actions;
-  for (const auto worker : join.workers) {
-    nodes_[worker] = node;
+  for (const auto worker : joining) {
     if (auto content = saved(worker)) {
-      send(self_, node, restore_worker{std::move(content)});
+      send(self_, nodes_.at(worker), restore_worker{std::move(content)});
       give_again(worker);
       continue;
     }
     auto more = let_join(time, worker);
     actions.insert(actions.end(), more.begin(), more.end());
-    if (setup_.open) record_change(now(), worker, "join");
+    if (setup_.open && !needs_all()) record_change(now(), worker, "join");
   }
   if (setup_.observer && first && !setup_.open) {
     for (const auto worker : join.workers) {
@@ -128,6 +152,7 @@ void server_state::joined(const join_run& join) {
 
 void server_state::left(const leave_run& leave) {
   advance();  // what has happened before
+  if (needs_all()) return stop_without(leave);
   for (const auto worker : leave.workers) {
     if (nodes_.contains(worker)) let_go(now(), worker, leave.after_rounds);
   }
@@ -140,6 +165,15 @@ void server_state::left(const leave_run& leave) {
     send(self_, caf::actor_cast<node_courier_actor>(courier), no_more_rounds{});
   });
   advance();
+}
+
+/// On the virtual clock, of which a real loss is no part: nobody else would do the same.
+void server_state::stop_without(const leave_run& leave) {
+  for (const auto worker : leave.workers) nodes_.erase(worker);
+  send(self_, caf::actor_cast<node_courier_actor>(leave.node), no_more_rounds{});
+  if (!peopled_ || finished_ || stopping_) return;
+  remarked({"on the virtual clock the run cannot go on without these workers, and stops"});
+  stop();
 }
 
 void server_state::remarked(const remark& said) {
@@ -243,7 +277,7 @@ void server_state::advance() {
     }
     events_.set_window_end(coordinator_->window_end());
     const auto event = events_.next();
-    if (!event && coordinator_->stranded() && !setup_.open) {
+    if (!event && coordinator_->stranded() && (!setup_.open || needs_all())) {
       throw run_error("all workers have left, and workers.events brings none of them back");
     }
     if (!event || !may_take(*event)) return;
@@ -255,6 +289,8 @@ void server_state::advance() {
 bool server_state::checkpoint_is_due() const {
   const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
   if (every == 0 || checkpointing_) return false;
+  // What workers elsewhere remember is not here; before the first round they remember nothing.
+  if (needs_all() && checkpoint_) return false;
   if (stopping_) return !checkpoint_is_last_;
   if (divergence_->doubtful()) return false;  // keep those of good parameters
   return !checkpoint_ || coordinator_->version() >= *checkpoint_ + every;
@@ -622,6 +658,8 @@ run_summary server_state::summarise() const {
   s.bytes.down = bytes_down_;
   s.bytes.up = bytes_up_;
   s.bytes.within_groups = bytes_within_groups_;
+  s.bytes.wire_down = run.traffic->down;
+  s.bytes.wire_up = run.traffic->up;
   s.final = last_;
   s.best = best_;
   s.params_sha256 = parameters_sha256(run.layout, current_->span());

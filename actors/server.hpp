@@ -84,6 +84,7 @@ class server_state {
   void restore();
   std::shared_ptr<const worker_snapshot> saved(worker_id worker);
   void begin_without_workers();
+  void check_workers_begin() const;
 
   // -- server_journal.cpp
   bool journals() const { return setup_.run->settings.journal.enabled; }
@@ -102,6 +103,11 @@ class server_state {
   void take_until(run_time at);
   bool unplanned(const journal_tail::entry& next) const;
   void do_unplanned(const journal_tail::entry& next);
+
+  /// The virtual clock with workers elsewhere: the run begins when all are there, and ends if one
+  /// of them is lost.
+  bool needs_all() const { return setup_.open && !setup_.run->on_wall_clock(); }
+  void stop_without(const leave_run& leave);
 
   run_time now() const;
   void advance();

@@ -236,7 +236,7 @@ void start_node(pointer self) {
 
 void check_and_start(pointer self) {
   auto& state = state_of(self);
-  const auto here = manifest_of(*state.run);
+  const auto here = manifest_of(*state.run, state.setup.version);
   if (const auto what = difference(state.offer.manifest, here)) {
     return part(self, farewell::failed, *what,
                 std::make_exception_ptr(run_error(fmt::format(

@@ -81,6 +81,8 @@ snapshot server_state::capture() {
   values["bytes_down"] = bytes_down_;
   values["bytes_up"] = bytes_up_;
   values["bytes_within_groups"] = bytes_within_groups_;
+  values["wire_down"] = run.traffic->down.load();
+  values["wire_up"] = run.traffic->up.load();
   values["merges"] = merges_;
   auto& starts = values["starts"] = json::array();
   for (const auto& [id, group] : starts_) starts.push_back({{"round", id}, {"group", group}});
@@ -158,6 +160,8 @@ void server_state::restore() {
   values.at("bytes_down").get_to(bytes_down_);
   values.at("bytes_up").get_to(bytes_up_);
   values.at("bytes_within_groups").get_to(bytes_within_groups_);
+  run.traffic->down = values.value("wire_down", std::uint64_t{0});  // not in older checkpoints
+  run.traffic->up = values.value("wire_up", std::uint64_t{0});
   values.at("merges").get_to(merges_);
   for (const auto& start : values.at("starts")) {
     starts_[start.at("round").get<update_id>()] = start.at("group").get<group_id>();

@@ -84,6 +84,12 @@ std::string describe_blas() {
   return at::hasMKL() ? "MKL" : describe(loaded_kernels(), this_cpu());
 }
 
+std::string matrix_kernels() {
+  if (at::hasMKL()) return "MKL";
+  const auto kernels = loaded_kernels();
+  return kernels.name.empty() ? "LibTorch" : "OpenBLAS, " + kernels.name;
+}
+
 bool has_slow_blas() {
   return !at::hasMKL() && loaded_kernels().name.empty();
 }

@@ -30,6 +30,10 @@ std::string describe(const openblas_kernels& kernels, const cpu_features& cpu);
 /// describe() for what is loaded here, or what there is in place of OpenBLAS.
 std::string describe_blas();
 
+/// What multiplies matrices here, without how it came to that: "OpenBLAS, SkylakeX", "MKL" or
+/// "LibTorch".
+std::string matrix_kernels();
+
 /// Whether LibTorch has neither OpenBLAS nor MKL: what is left takes several times as long.
 bool has_slow_blas();
 

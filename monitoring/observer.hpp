@@ -150,6 +150,9 @@ struct run_summary {
     std::uint64_t down = 0;
     std::uint64_t up = 0;
     std::uint64_t within_groups = 0;  // of both: for groups that averaged among themselves
+    // Payload that crossed between machines, repetitions included; 0 in one process.
+    std::uint64_t wire_down = 0;
+    std::uint64_t wire_up = 0;
   } bytes;
   std::optional<evaluation> final;
   std::optional<evaluation> best;

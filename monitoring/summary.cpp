@@ -163,6 +163,10 @@ std::string costs(const run_summary& s) {
   if (s.bytes.within_groups > 0) {
     row("", fmt::format("({} of it within groups)", human_bytes(s.bytes.within_groups)));
   }
+  if (s.bytes.wire_down > 0) {
+    row("", fmt::format("measured on the links: {} down, {} up", human_bytes(s.bytes.wire_down),
+                        human_bytes(s.bytes.wire_up)));
+  }
   for (const auto& note : s.data_notes) row("data", note);
   row("parameters", fmt::format("{}, SHA-256 {:.16}...",
                                 human_count(static_cast<double>(s.parameters)), s.params_sha256));
@@ -237,7 +241,11 @@ std::string to_json(const run_summary& s) {
       {"evaluations_skipped", s.evaluations_skipped},
       {"inner_states_behind", s.inner_states_behind},
       {"bytes",
-       {{"down", s.bytes.down}, {"up", s.bytes.up}, {"within_groups", s.bytes.within_groups}}},
+       {{"down", s.bytes.down},
+        {"up", s.bytes.up},
+        {"within_groups", s.bytes.within_groups},
+        {"wire_down", s.bytes.wire_down},
+        {"wire_up", s.bytes.wire_up}}},
       {"final", as_json(s.final)},
       {"best", as_json(s.best)},
       {"last_finite_version", s.last_finite_version ? json(*s.last_finite_version) : json(nullptr)},

@@ -27,7 +27,11 @@ json to_json(const run_manifest& manifest) {
   for (const auto& shard : manifest.shards) {
     shards.push_back({{"name", shard.name}, {"training_size", shard.training_size}});
   }
-  return {{"tensors", std::move(tensors)}, {"shards", std::move(shards)}};
+  auto numerics = json::array();
+  for (const auto& [item, value] : manifest.numerics) numerics.push_back({item, value});
+  return {{"tensors", std::move(tensors)},
+          {"shards", std::move(shards)},
+          {"numerics", std::move(numerics)}};
 }
 
 run_manifest manifest_from(const json& text) {
@@ -42,6 +46,9 @@ run_manifest manifest_from(const json& text) {
   for (const auto& shard : text.at("shards")) {
     manifest.shards.push_back(
         {shard.at("name").get<std::string>(), shard.at("training_size").get<std::uint64_t>()});
+  }
+  for (const auto& item : text.at("numerics")) {
+    manifest.numerics.emplace_back(item.at(0).get<std::string>(), item.at(1).get<std::string>());
   }
   return manifest;
 }
@@ -92,6 +99,17 @@ std::optional<std::string> difference(const run_manifest& run, const run_manifes
   }
   if (auto found = difference("shard", run.shards, here.shards, std::equal_to<>())) {
     return "other data: " + *found;
+  }
+  for (const auto& [item, value] : run.numerics) {
+    const auto same_item = [&item = item](const auto& other) { return other.first == item; };
+    const auto found = std::find_if(here.numerics.begin(), here.numerics.end(), same_item);
+    const std::string own = found == here.numerics.end() ? "unknown" : found->second;
+    if (own == value) continue;
+    return fmt::format(
+        "other numerics, so that its steps may have other bits: {} is \"{}\" in the run, and "
+        "\"{}\" "
+        "here",
+        item, value, own);
   }
   return std::nullopt;
 }

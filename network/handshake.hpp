@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/load.hpp"
@@ -28,7 +29,8 @@ struct node_offer {
   bool operator==(const node_offer& other) const = default;
 };
 
-/// What has to be the same for all nodes of a run: tensors, and the data of each shard.
+/// What has to be the same for all nodes of a run: tensors, the data of each shard and, where all
+/// are to compute the same bits, what these depend on.
 struct run_manifest {
   struct shard {
     std::string name;
@@ -39,6 +41,7 @@ struct run_manifest {
 
   parameter_layout layout;
   std::vector<shard> shards;
+  std::vector<std::pair<std::string, std::string>> numerics;  // items and what they are
 
   bool operator==(const run_manifest& other) const = default;
 };

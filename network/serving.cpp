@@ -25,14 +25,10 @@ void check_encryption(const network_address& address, const config& c, const std
 }  // namespace
 
 network_address check_serving(const config& c, bool insecure) {
-  if (c.clock.mode != "wall") {
+  if (c.clock.mode == "wall" && !c.workers.events.empty()) {
     throw usage_error(
-        "clock.mode = \"virtual\": nodes on other machines train in real time; use clock.mode = "
-        "\"wall\"");
-  }
-  if (!c.workers.events.empty()) {
-    throw usage_error(
-        "workers.events: what happens to workers on other machines happens there; leave it empty");
+        "workers.events: in real time, what happens to workers on other machines happens there; "
+        "leave it empty, or use clock.mode = \"virtual\"");
   }
   if (c.inner.state == "average") {
     throw usage_error(

@@ -372,3 +372,86 @@ TEST_CASE_FIXTURE(network_fixture, "a served run goes on from its checkpoint wit
   CHECK(before < 4000);
   check_balance();
 }
+
+namespace {
+
+/// Runs in which much depends on the order of things.
+struct virtual_fixture : network_fixture {
+  virtual_fixture() {
+    c.clock.mode = "virtual";
+    c.outer.optimizer = "delayed-nesterov";
+    c.outer.lr = 0.7;
+    c.outer.momentum = 0.5;
+    c.quota.policy = "dylu";
+    c.workers.jitter = 0.3;
+    c.network.latency_seconds = {1.0, 4.0, 0.25, 9.0};
+    c.network.retry_seconds = 0.0;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(virtual_fixture,
+                  "on the virtual clock, workers elsewhere give the bits of one process") {
+  c.workers.events = {"3 2 leave 4", "2 1 slow-down 3 9", "5 0 pause 2.5", "12 0-1 leave 1"};
+  struct setting {
+    const char* up;
+    const char* down;
+    bool overlap;
+  };
+  for (const auto& s : {setting{"f32", "f32", false},
+                        {"int4", "int8", false},
+                        {"int8", "int4", true},
+                        {"f32", "bf16", true}}) {
+    CAPTURE(std::string(s.up));
+    CAPTURE(std::string(s.down));
+    c.network.codec_up = s.up;
+    c.network.codec_down = s.down;
+    c.network.overlap = s.overlap;
+    const auto here = run();
+    CHECK(here.bytes.wire_down == 0);
+    const auto server = serve();
+    auto first = work(server, "node-a", 1);
+    ears->wait_for("the run begins with 3 more workers");
+    auto second = work(server, "node-b", 3);
+    CHECK(end().params_sha256 == here.params_sha256);
+    first.get();
+    second.get();
+    CHECK(summary_of_run.server_version == here.server_version);
+    CHECK(summary_of_run.virtual_seconds == here.virtual_seconds);
+    CHECK(summary_of_run.updates.abandoned == here.updates.abandoned);
+    CHECK(summary_of_run.bytes.up == here.bytes.up);
+    CHECK(summary_of_run.bytes.down == here.bytes.down);
+    CHECK(summary_of_run.bytes.wire_up >= here.bytes.up);
+    CHECK(summary_of_run.bytes.wire_down > 0);
+    check_balance();
+  }
+}
+
+TEST_CASE_FIXTURE(virtual_fixture,
+                  "a virtual run that loses a node stops, and goes on to the same bits") {
+  c.network.codec_up = c.network.codec_down = "int8";
+  c.checkpoint.every_versions = 5;
+  c.run.local_steps = 1500;
+  const auto here = run();
+  c.run.resume = "auto";
+  auto server = serve();
+  std::atomic<bool> leave{false};
+  auto first = work(server, "node-a", 2, &leave);
+  auto second = work(server, "node-b", 2);
+  ears->wait_for_steps(500);
+  leave = true;
+  ears->wait_for("cannot go on without these workers");
+  CHECK(end().outcome == "interrupted");
+  first.get();
+  CHECK_THROWS_AS(second.get(), run_error);  // it would have waited
+  CHECK(summary_of_run.local_steps < 1500);
+
+  server = serve_again();
+  auto all = work(server, "node-c", 4);
+  CHECK(end().outcome == "finished");
+  all.get();
+  CHECK(summary_of_run.params_sha256 == here.params_sha256);
+  CHECK(summary_of_run.virtual_seconds == here.virtual_seconds);
+  check_balance();
+}

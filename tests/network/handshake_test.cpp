@@ -13,6 +13,7 @@ run_manifest a_manifest() {
   manifest.layout.add("weight", {3, 4});
   manifest.layout.add("mean", {4}, section::averaged);
   manifest.shards = {{"prose", 1200}, {"sums", 800}};
+  manifest.numerics = {{"compiler", "12.2"}, {"matrix kernels", "OpenBLAS, SkylakeX"}};
   return manifest;
 }
 
@@ -80,6 +81,14 @@ TEST_CASE("the first thing that differs is named, with both sides") {
   here = a_manifest();
   here.shards.pop_back();
   CHECK(difference(run, here) == "other data: the run has 2 shards, and here are 1");
+
+  here = a_manifest();
+  here.numerics[1].second = "MKL";
+  CHECK(difference(run, here) ==
+        "other numerics, so that its steps may have other bits: matrix kernels is \"OpenBLAS, "
+        "SkylakeX\" in the run, and \"MKL\" here");
+  here.numerics.pop_back();
+  CHECK(difference(run, here)->find("and \"unknown\" here") != std::string::npos);
 }
 
 TEST_CASE("text of others is shown on one line, and not endless") {

@@ -29,7 +29,7 @@ std::string refusal(const config& c, bool insecure = false) {
 
 }  // namespace
 
-TEST_CASE("a run in real time can be served on this machine") {
+TEST_CASE("a run can be served on this machine") {
   CHECK(check_serving(servable(), false) == network_address{"127.0.0.1", 0});
   auto c = servable();
   c.network.listen = fmt::format("[::1]:{}", 4711);
@@ -58,11 +58,10 @@ TEST_CASE("certificate, key and CA are given together") {
 
 TEST_CASE("what cannot go over a network is refused with the key") {
   auto c = servable();
-  c.clock.mode = std::string("virtual");
-  CHECK(refusal(c).find("clock.mode") == 0);
-  c = servable();
   c.workers.events = {"5 0 leave"};
   CHECK(refusal(c).find("workers.events") == 0);
+  c.clock.mode = std::string("virtual");
+  CHECK(refusal(c) == "");
   c = servable();
   c.inner.state = std::string("average");
   CHECK(refusal(c).find("inner.state") == 0);
