@@ -58,7 +58,7 @@ void start(pointer self, const run_context_ptr& run, const host_actor& host,
   for (const auto id : workers) {
     state.workers[id].actor = self->spawn<caf::linked>(worker, run, id, host, node_actor(self));
   }
-  send(self, host, join_run{caf::actor_cast<caf::strong_actor_ptr>(self), workers});
+  send(self, host, join_run{caf::actor_cast<caf::strong_actor_ptr>(self), workers, {}});
 }
 
 /// Tells the worker; a round that will not be handed in need not be computed to its end.

@@ -4,9 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
+#include "config/error.hpp"
 #include "recovery/snapshot.hpp"
 #include "transfer/buffer_coding.hpp"
 
@@ -172,10 +174,21 @@ void told_goodbye(pointer self, const goodbye& message) {
 
 // -- the server ---------------------------------------------------------------------------------
 
+/// The node has these from before, and need not keep them.
+void let_go(pointer self, const std::vector<update_id>& rounds, fate what) {
+  for (const auto& id : rounds) {
+    send(self, state_of(self).setup.node,
+         round_settled{id.worker, id.incarnation, id.sequence, static_cast<std::uint8_t>(what)});
+  }
+}
+
 void assign(pointer self, const assign_round& round) {
   auto& state = state_of(self);
   const auto& id = round.work.id;
   auto& rounds = state.open.at(id.worker);
+  if (const auto before = state.kept.extract(id.worker)) {  // it begins anew
+    let_go(self, before.mapped(), fate::abandoned);
+  }
   // One that goes on from what the worker has is announced with the version of the one before it,
   // and so after that.
   const auto what =
@@ -219,11 +232,26 @@ void capture(pointer self, const capture_worker& request) {
   send(self, state.setup.server, worker_captured{std::move(content)});
 }
 
-/// A worker goes on from a checkpoint, as one that has just been given its rounds: where nothing of
-/// it is kept here, it had not begun them.
+/// A worker goes on from before the server was killed. What the node has of its rounds it will hand
+/// in, or has to forget; others are given to it again.
 void restore(pointer self, const worker_snapshot& saved) {
+  auto& state = state_of(self);
+  std::vector<update_id> kept;
+  if (auto before = state.kept.extract(saved.worker)) kept = std::move(before.mapped());
+  std::set<update_id> there;
   for (const auto& round : saved.rounds) {
-    assign(self, {round.work, round.base, nullptr, nullptr, round.steps_before});
+    if (std::erase(kept, round.work.id) > 0) there.insert(round.work.id);
+  }
+  let_go(self, kept, fate::duplicate);
+  for (const auto& round : saved.rounds) {
+    const assign_round given{round.work, round.base, nullptr, nullptr, round.steps_before};
+    if (there.contains(round.work.id)) {
+      const auto down = state.setup.run->codec_down();
+      state.open.at(saved.worker)
+          .push_back({given, round.base ? version_cargo(given, down) : cargo{}, nullptr});
+    } else {
+      assign(self, given);
+    }
   }
 }
 
@@ -260,13 +288,26 @@ void start(pointer self, node_courier_setup setup) {
   drive(self, [](link_end& link, link_time now) { return link.tick(now); });
 }
 
-void begin(pointer self) {
+void begin(pointer self, const node_ready& ready) {
   auto& state = state_of(self);
   if (state.now != phase::preparing) return;
+  std::vector<worker_life> lives;
+  try {
+    lives = parse_lives(ready.lives);
+  } catch (const run_error& e) {
+    return lose(self, e.what());
+  }
+  for (const auto& life : lives) {
+    if (!state.open.contains(life.worker)) return lose(self, "it has a worker that is not its own");
+    for (const auto sequence : life.sequences) {
+      state.kept[life.worker].push_back({life.worker, life.incarnation, sequence});
+    }
+  }
   state.now = phase::working;
   say(self, "joins with " + list_of(state.setup.workers));
   send(self, state.setup.server,
-       join_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers});
+       join_run{caf::actor_cast<caf::strong_actor_ptr>(self), state.setup.workers,
+                std::move(lives)});
 }
 
 }  // namespace
@@ -292,7 +333,7 @@ node_courier_actor::behavior_type node_courier(pointer self, node_courier_setup 
       },
       [self](const close_gate& over) { close(self, over.resumable); },
       [self](const courier_tick&) { tick(self); },
-      [self](const node_ready&) { begin(self); },
+      [self](const node_ready& ready) { begin(self, ready); },
       [self](const update_announced& message) {
         guarded(self, actor, [&] { announced(self, message); });
       },

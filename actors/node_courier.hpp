@@ -48,6 +48,7 @@ struct node_courier_state {
   courier_link link;
   watch_list watched;
   std::map<worker_id, std::vector<open_round>> open;  // in order; one, or two with network.overlap
+  std::map<worker_id, std::vector<update_id>> kept;   // that the node has from before
   std::map<std::uint64_t, arrival> announced;         // by transfer, of updates on their way
   std::optional<link_time> closes_at;                 // whether the node has answered or not
 };

@@ -11,6 +11,7 @@
 #include "actors/evaluator.hpp"
 #include "actors/recorder.hpp"
 #include "config/error.hpp"
+#include "network/backoff.hpp"
 #include "optim/reductions.hpp"
 #include "transfer/buffer_coding.hpp"
 
@@ -22,6 +23,9 @@ constexpr std::size_t evaluation_queue = 2;
 
 // A disk that cannot keep up with the updates holds the run up rather than filling the memory.
 constexpr std::uint64_t record_queue = 4096;
+
+// Longer than the longest wait of a node that tries to reach its server again.
+constexpr run_time return_time = backoff::last + std::chrono::seconds(8);
 
 // Weight of the newest round in the running means that the progress line shows.
 constexpr double newest = 0.1;
@@ -89,15 +93,27 @@ void server_state::start(pointer self, server_setup setup) {
   if (needs_all()) {
     check_workers_begin();
   } else {
-    begin_without_workers();
+    await_workers();
   }
 }
 
-/// Who takes part now is not who did when the run was killed: what those were at is lost.
-void server_state::begin_without_workers() {
+/// In real time: who took part when the run was killed may come back with what they were at. What
+/// was that is known from the journal alone.
+void server_state::await_workers() {
   peopled_ = true;
+  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) {
+    if (coordinator_->live(i)) away_.insert(i);
+  }
+  if (!journals()) return dismiss_away();
+  away_until_ = now() + return_time;
+  send_after(self_, return_time, server_actor(self_), clock_ticked{away_until_});
+}
+
+/// Those that are not back count as lost.
+void server_state::dismiss_away() {
+  if (away_.empty()) return;
   setup_.restored->workers.clear();
-  for (worker_id i = 0; i < setup_.plan.workers.size(); ++i) let_go(now(), i, false);
+  for (const auto worker : std::exchange(away_, {})) let_go(now(), worker, false);
 }
 
 /// Nodes cannot be told of what workers remember from round to round.
@@ -105,8 +121,8 @@ void server_state::check_workers_begin() const {
   for (const auto& [id, worker] : setup_.restored->workers) {
     if (!worker->inner && !worker->went) continue;
     throw run_error(
-        "the run goes on from a checkpoint of one process, with states of optimizers, which do not "
-        "travel; go on with `rubato train --resume`");
+        "the checkpoint has states of optimizers, which on the virtual clock would have to be the "
+        "workers' own and do not travel; use `rubato train`");
   }
 }
 
@@ -124,14 +140,25 @@ void server_state::joined(const join_run& join) {
   for (const auto worker : joining) nodes_[worker] = node;
   if (needs_all()) {
     const auto missing = setup_.plan.workers.size() - nodes_.size();
-    if (missing > 0) return remarked({fmt::format("the run begins with {} more workers", missing)});
+    if (missing > 0) {
+      return remarked(
+          {fmt::format("workers that the run waits for before it begins: {}", missing)});
+    }
     joining.clear();
     for (const auto& [worker, where] : nodes_) joining.push_back(worker);
   }
   const bool first = !std::exchange(peopled_, true);
   action_list actions;
   for (const auto worker : joining) {
-    if (auto content = saved(worker)) {
+    std::shared_ptr<const worker_snapshot> content;
+    if (away_.erase(worker) > 0) {
+      const auto life = std::find_if(join.lives.begin(), join.lives.end(),
+                                     [&](const auto& l) { return l.worker == worker; });
+      if (life != join.lives.end()) content = left_with(*life);
+    } else if (!setup_.open || needs_all()) {
+      content = saved(worker);
+    }
+    if (content) {
       send(self_, nodes_.at(worker), restore_worker{std::move(content)});
       give_again(worker);
       continue;
@@ -240,11 +267,13 @@ void server_state::recording_ended() {
 
 void server_state::ticked(run_time time) {
   alarms_.erase(time);
+  if (!finished_ && now() >= away_until_) dismiss_away();
   advance();
 }
 
 void server_state::stop() {
   if (finished_) return;
+  dismiss_away();
   if (setup_.run->settings.checkpoint.every_versions == 0 || !peopled_) {
     carry_out(coordinator_->stop(now()));
     return;
@@ -288,7 +317,7 @@ void server_state::advance() {
 
 bool server_state::checkpoint_is_due() const {
   const auto every = static_cast<std::uint64_t>(setup_.run->settings.checkpoint.every_versions);
-  if (every == 0 || checkpointing_) return false;
+  if (every == 0 || checkpointing_ || !away_.empty()) return false;
   // What workers elsewhere remember is not here; before the first round they remember nothing.
   if (needs_all() && checkpoint_) return false;
   if (stopping_) return !checkpoint_is_last_;
@@ -536,6 +565,8 @@ void server_state::carry_out(const settle_action& action) {
   record(std::move(event));
   if (doing_again_) {
     // Its worker, and whoever watches, were told or have forgotten.
+  } else if (setup_.open && resumable_ && what == fate::run_ended) {
+    // Its worker goes on with it when the run does.
   } else if (const auto node = nodes_.find(id.worker); node != nodes_.end()) {
     when_durable([this, to = node->second, id, what] {
       send(self_, to, update_settled{id, what});

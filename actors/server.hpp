@@ -83,7 +83,9 @@ class server_state {
   snapshot capture();
   void restore();
   std::shared_ptr<const worker_snapshot> saved(worker_id worker);
-  void begin_without_workers();
+  void await_workers();
+  void dismiss_away();
+  std::shared_ptr<const worker_snapshot> left_with(const worker_life& life);
   void check_workers_begin() const;
 
   // -- server_journal.cpp
@@ -176,6 +178,8 @@ class server_state {
   bool doing_again_ = false;                 // on the wall clock, before any worker is there
   std::map<update_id, fate> decided_;        // of updates that arrive again
   std::map<update_id, assign_round> again_;  // rounds that were given out in that time
+  std::set<worker_id> away_;                 // workers that may come back as they were, ...
+  run_time away_until_{0};                   // ... until then
   std::set<worker_id> behind_;               // workers that have done others in that time
 
   std::optional<std::uint64_t> checkpoint_;  // version of the newest, be it on the disk or not

@@ -49,6 +49,7 @@ void end_with(pointer self, const std::string& text) {
 }
 
 void tell(pointer self, farewell what, const std::string& reason = "") {
+  if (!state_of(self).peer) return;
   send(self, state_of(self).peer, goodbye{static_cast<std::uint8_t>(what), reason});
 }
 
@@ -73,7 +74,18 @@ void part(pointer self, farewell what, const std::string& reason, std::exception
 
 void greet(pointer self, const gate_actor& gate);
 
-/// Nothing has come of the connection, or it is gone: begin anew after a while.
+/// Ends lanes and workers, and forgets what they were at.
+void drop_node(pointer self) {
+  auto& state = state_of(self);
+  if (state.node) ask_to_exit(std::exchange(state.node, nullptr));
+  state.versions.reset();
+  state.open.clear();
+  state.lives.clear();
+}
+
+/// Nothing has come of the connection, or it is gone: begin anew after a while. In real time the
+/// node goes on in the meantime, for the server may take it back as it is. On the virtual clock it
+/// would begin with what it was at the start.
 void retreat(pointer self, const std::string& reason) {
   auto& state = state_of(self);
   if (state.now == phase::parting) return end(self, state.setup.result->error);
@@ -91,17 +103,18 @@ void retreat(pointer self, const std::string& reason) {
   const auto wait = state.waits->next();
   say(self, fmt::format("{}: {}; trying again in {:.1f} s", server_name(self), reason,
                         std::chrono::duration<double>(wait).count()));
-  if (state.node) ask_to_exit(std::exchange(state.node, nullptr));
+  if (!state.node || !state.run->on_wall_clock()) drop_node(self);
+  for (const auto& [transfer, rounds] : state.waiting) {  // it has not heard of these
+    for (const auto& next : rounds) state.open.erase(next.round.work.id);
+  }
   state.now = phase::away;
   state.gate = nullptr;
   state.peer = nullptr;
   forget_link(self);
   state.no_more = false;
-  state.versions.reset();
   state.newest = 0;
   state.base.reset();
   state.waiting.clear();
-  state.open.clear();
   send_after(self, wait, server_courier_actor(self), try_again{++state.attempt});
 }
 
@@ -209,29 +222,62 @@ void receive(pointer self, const M& message) {
   drive(self, [&](link_end& link, link_time now) { return link.receive(now, message); });
 }
 
+void hand_in(pointer self, const submission& content) {
+  const auto& run = *state_of(self).run;
+  const auto what = update_cargo(content, run.codec_up(), run.layout);
+  drive(self,
+        [&](link_end& link, link_time now) { return link.ship(now, content.update.id, what); });
+}
+
 // -- taking part --------------------------------------------------------------------------------
 
 void start_node(pointer self) {
   auto& state = state_of(self);
-  state.now = phase::working;
-  state.away_since.reset();
-  state.waits->reset();
-  state.setup.offer.run = state.offer.run;
-  state.setup.offer.before = state.offer.workers;
+  drop_node(self);
   const auto lanes = std::min<std::int64_t>(state.setup.lanes,
                                             static_cast<std::int64_t>(state.offer.workers.size()));
   state.versions = std::make_unique<versions_here>(state.run->layout, state.run->codec_down());
   state.node = self->spawn(node, state.run, host_actor(server_courier_actor(self)),
                            state.offer.workers, lanes);
-  const auto attempt = state.attempt;
-  state.watched.watch(self, state.node, [self, attempt](const caf::error& reason) {
+  const auto number = ++state.nodes;
+  state.watched.watch(self, state.node, [self, number](const caf::error& reason) {
     auto& state = state_of(self);
-    if (state.attempt != attempt || !state.node) return;
+    if (state.nodes != number || !state.node) return;
     const auto text = explain(failure_of("node", reason));
     part(self, farewell::failed, text, std::make_exception_ptr(run_error(text)));
   });
-  say(self, fmt::format("taking part as worker{} {}", state.offer.workers.size() == 1 ? "" : "s",
-                        fmt::join(state.offer.workers, ", ")));
+}
+
+/// The same workers of the same run: they say what they have, and hand in what is done.
+void take_up(pointer self) {
+  auto& state = state_of(self);
+  std::map<worker_id, worker_life> lives;
+  for (const auto& [worker, incarnation] : state.lives) lives[worker] = {worker, incarnation, {}};
+  for (const auto& [id, done] : state.open) lives.at(id.worker).sequences.push_back(id.sequence);
+  std::vector<worker_life> all;
+  for (auto& [worker, life] : lives) all.push_back(std::move(life));
+  send(self, state.peer, node_ready{to_text(all)});
+  for (const auto& [id, done] : state.open) {
+    if (done) hand_in(self, *done);
+  }
+}
+
+/// Goes to work, with the node there is if it is one for that.
+void take_part(pointer self) {
+  auto& state = state_of(self);
+  state.now = phase::working;
+  state.away_since.reset();
+  state.waits->reset();
+  const auto& offer = state.offer;
+  const auto before = std::exchange(state.setup.offer.before, offer.workers);
+  const bool same = std::exchange(state.setup.offer.run, offer.run) == offer.run;
+  if (state.node && same && before == offer.workers) {
+    take_up(self);
+  } else {
+    start_node(self);
+  }
+  say(self, fmt::format("taking part as worker{} {}", offer.workers.size() == 1 ? "" : "s",
+                        fmt::join(offer.workers, ", ")));
 }
 
 void check_and_start(pointer self) {
@@ -242,7 +288,7 @@ void check_and_start(pointer self) {
                 std::make_exception_ptr(run_error(fmt::format(
                     "this node does not fit the run of {}: {}", server_name(self), *what))));
   }
-  start_node(self);
+  take_part(self);
 }
 
 void welcomed(pointer self, const welcome& message) {
@@ -260,6 +306,7 @@ void welcomed(pointer self, const welcome& message) {
       state.link.now());
   drive(self, [](link_end& link, link_time now) { return link.tick(now); });
   if (state.run && state.run_settings == state.offer.settings) return check_and_start(self);
+  drop_node(self);
   state.run.reset();
   state.run_settings = state.offer.settings;
   const auto preparing = self->spawn<caf::detached>(preparer, state.setup.prepare);
@@ -284,7 +331,8 @@ void prepared(pointer self, const run_prepared& result) {
 void begin(pointer self, server_courier_state::waiting_round next) {
   auto& state = state_of(self);
   const auto& id = next.round.work.id;
-  if (id.sequence == 0) state.versions->begin(id.worker, state.base);
+  if (state.whole) state.versions->begin(id.worker, state.base);
+  state.lives[id.worker] = id.incarnation;
   if (!next.goes_on) next.round.base = state.base;
   send(self, state.node, std::move(next.round));
 }
@@ -322,9 +370,9 @@ void take_version(pointer self, const cargo_arrived& arrived) {
   std::optional<worker_id> to;
   if (!waiting.empty()) to = waiting.front().round.work.id.worker;
   state.newest = arrived.transfer;
-  state.base = arrived.kind == content_kind::whole_version
-                   ? state.versions->whole(link.content())
-                   : state.versions->coded(link.content(), to);
+  state.whole = arrived.kind == content_kind::whole_version;
+  state.base = state.whole ? state.versions->whole(link.content())
+                           : state.versions->coded(link.content(), to);
   for (auto& next : waiting) begin(self, std::move(next));
   carry_out(self, link.release(state.link.now()));
 }
@@ -335,8 +383,7 @@ void submit(pointer self, const submit_update& submit) {
   const auto found = state.open.find(update.id);
   if (found == state.open.end()) return;  // settled, or of a connection before this one
   found->second = submit.content;
-  const auto what = update_cargo(*submit.content, state.run->codec_up(), state.run->layout);
-  drive(self, [&](link_end& link, link_time now) { return link.ship(now, update.id, what); });
+  hand_in(self, *submit.content);
 }
 
 /// Goes, once that was asked for and everything is handed in.
@@ -409,7 +456,11 @@ server_courier_actor::behavior_type server_courier(pointer self, server_courier_
   };
   safely([&] { start(self, std::move(setup)); });
   return {
-      [=](const join_run&) { send(self, state_of(self).peer, node_ready{}); },
+      [=](const join_run&) {
+        if (state_of(self).peer) {
+          send(self, state_of(self).peer, node_ready{to_text(std::vector<worker_life>{})});
+        }
+      },
       [=](const submit_update& submitted) { safely([&] { submit(self, submitted); }); },
       [](const worker_captured&) {},
       [=](const run_prepared& result) { safely([&] { prepared(self, result); }); },

@@ -72,12 +72,17 @@ struct server_courier_state {
   node_courier_actor peer;
   courier_link link;
   run_offer offer;
-  node_actor node;
-  bool no_more = false;  // no more rounds will come
-  std::unique_ptr<versions_here> versions;
+  bool no_more = false;                                         // no more rounds will come
   std::uint64_t newest = 0;                                     // the transfer that came last, ...
-  version_ptr base;                                             // ... and what it brought
+  version_ptr base;                                             // ... what it brought, ...
+  bool whole = false;                                           // ... and whether without another
   std::map<std::uint64_t, std::vector<waiting_round>> waiting;  // for this transfer
+
+  // Of the node, which goes on from connection to connection where it can.
+  node_actor node;
+  std::uint64_t nodes = 0;                                      // that there were until now
+  std::unique_ptr<versions_here> versions;                      // that its workers have
+  std::map<worker_id, std::uint32_t> lives;                     // incarnations of its workers
   std::map<update_id, std::shared_ptr<const submission>> open;  // not settled; null: not done
 
   run_context_ptr run;         // of this run, kept from connection to connection

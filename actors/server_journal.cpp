@@ -130,7 +130,8 @@ void server_state::do_again() {
     if (next != nullptr && next->number == number) do_unplanned(*next);
   }
   if (tail_) leave_tail(journal_end(tail_->end()));
-  if (setup_.run->settings.inner.state != "zero") inner_states_behind_ += behind_.size();
+  if (setup_.run->settings.inner.state != "zero" && !setup_.open)
+    inner_states_behind_ += behind_.size();
   doing_again_ = false;
   // Nobody will join.
   if (finished_ && setup_.observer && !setup_.open) setup_.observer->started(setup_.plan);

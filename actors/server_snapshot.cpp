@@ -1,6 +1,7 @@
 // What the server puts into a checkpoint, and how it goes on from one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "actors/server.hpp"
@@ -192,6 +193,34 @@ std::shared_ptr<const worker_snapshot> server_state::saved(worker_id worker) {
   if (behind_.contains(worker)) {
     content->went = {};
     content->replied = false;
+  }
+  return content;
+}
+
+/// What a worker that comes back as it was has to hand in, with what it needs if it has not got it.
+/// Null if it has to begin anew.
+std::shared_ptr<const worker_snapshot> server_state::left_with(const worker_life& life) {
+  if (life.incarnation != coordinator_->incarnation(life.worker)) return nullptr;
+  auto content = std::make_shared<worker_snapshot>();
+  content->worker = life.worker;
+  content->incarnation = life.incarnation;
+  for (const auto& work : coordinator_->outstanding()) {
+    if (work.id.worker != life.worker) continue;
+    auto& round = content->rounds.emplace_back();
+    round.work = work;
+    if (const auto given = again_.extract(work.id)) {
+      round.base = given.mapped().base;
+      round.steps_before = given.mapped().steps_before;
+    } else if (const auto saved = setup_.restored->workers.find(life.worker);
+               saved != setup_.restored->workers.end()) {
+      for (const auto& r : saved->second->rounds) {
+        if (r.work.id == work.id) round.base = r.base;
+      }
+    }
+    const auto& has = life.sequences;
+    if (!round.base && std::find(has.begin(), has.end(), work.id.sequence) == has.end()) {
+      return nullptr;
+    }
   }
   return content;
 }

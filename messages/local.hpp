@@ -16,6 +16,7 @@
 #include "messages/caf.hpp"
 #include "monitoring/observer.hpp"
 #include "monitoring/probes.hpp"
+#include "network/handshake.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -229,6 +230,7 @@ struct recording_finished {};
 struct join_run {
   caf::strong_actor_ptr node;  // a node_actor
   std::vector<worker_id> workers;
+  std::vector<worker_life> lives;  // of some of these: what they have from before
 };
 
 /// Courier to server: these workers take part no more; at once, or, with `after_rounds`, when they

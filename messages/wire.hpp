@@ -59,9 +59,11 @@ struct welcome {
 
 /// Node to courier: data and model are there, and the right ones.
 struct node_ready {
+  std::string lives;  // worker_lives, of workers that go on from before
+
   template <class M>
-  static auto fields(M&) {
-    return std::tie();
+  static auto fields(M& m) {
+    return std::tie(m.lives);
   }
 };
 

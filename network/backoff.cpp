@@ -7,7 +7,7 @@
 namespace rubato {
 
 std::chrono::nanoseconds backoff::next() {
-  constexpr std::uint32_t doublings = 4;  // from first to last
+  constexpr std::uint32_t doublings = 3;  // from first to last
   static_assert(first * (1 << doublings) == last);
   const auto wait = first * (1 << std::min(attempts_, doublings));
   attempts_ += 1;

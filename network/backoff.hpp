@@ -18,7 +18,7 @@ class backoff {
   void reset() { attempts_ = 0; }
 
   static constexpr std::chrono::nanoseconds first = std::chrono::milliseconds(250);
-  static constexpr std::chrono::nanoseconds last = std::chrono::seconds(4);
+  static constexpr std::chrono::nanoseconds last = std::chrono::seconds(2);
 
  private:
   std::uint64_t seed_;

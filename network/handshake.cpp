@@ -177,4 +177,23 @@ run_offer parse_run_offer(const std::string& text) {
   });
 }
 
+std::string to_text(const std::vector<worker_life>& lives) {
+  auto text = json::array();
+  for (const auto& life : lives) {
+    text.push_back({life.worker, life.incarnation, life.sequences});
+  }
+  return text.dump();
+}
+
+std::vector<worker_life> parse_lives(const std::string& text) {
+  return parsed(text, "what workers have", [](const json& read) {
+    std::vector<worker_life> lives;
+    for (const auto& life : read.get<json::array_t>()) {
+      lives.push_back({life.at(0).get<worker_id>(), life.at(1).get<std::uint32_t>(),
+                       life.at(2).get<std::vector<std::uint64_t>>()});
+    }
+    return lives;
+  });
+}
+
 }  // namespace rubato

@@ -57,15 +57,27 @@ struct run_offer {
   std::vector<worker_id> workers;  // that the node gets
 };
 
+/// Node to courier, when it is ready: what one of its workers has from the time before, if that was
+/// the same run.
+struct worker_life {
+  worker_id worker = 0;
+  std::uint32_t incarnation = 0;
+  std::vector<std::uint64_t> sequences;  // of its rounds that are not settled, ascending
+
+  bool operator==(const worker_life& other) const = default;
+};
+
 /// Text of another machine as it can be shown to a person: on one line, without control characters,
 /// and not endless.
 std::string printable(std::string text);
 
 std::string to_text(const node_offer& offer);
 std::string to_text(const run_offer& offer);
+std::string to_text(const std::vector<worker_life>& lives);
 
 /// Throw run_error if the text is not of that kind, whatever it is.
 node_offer parse_node_offer(const std::string& text);
 run_offer parse_run_offer(const std::string& text);
+std::vector<worker_life> parse_lives(const std::string& text);
 
 }  // namespace rubato

@@ -90,7 +90,7 @@ struct network_fixture : run_fixture {
       parts.initialize = [](learner&) {};
       parts.observer = observer;
       parts.stop = &stop_server;
-      parts.serve = serving{{"127.0.0.1", 0}, "1.2.3"};
+      parts.serve = serving{{"127.0.0.1", port}, "1.2.3"};
       return run_training(c, parts);
     });
     const auto line = ears->wait_for("nodes join with");
@@ -137,6 +137,7 @@ struct network_fixture : run_fixture {
 
   std::shared_ptr<listener> ears = std::make_shared<listener>();
   std::chrono::microseconds pace{200};
+  std::uint16_t port = 0;  // to listen on
   std::atomic<bool> stop_server{false};
   std::future<run_summary> summary;
   run_summary summary_of_run;
@@ -373,6 +374,33 @@ TEST_CASE_FIXTURE(network_fixture, "a served run goes on from its checkpoint wit
   check_balance();
 }
 
+TEST_CASE_FIXTURE(network_fixture,
+                  "workers that come back to a server that ended go on with what they were at") {
+  c.run.local_steps = 4000;
+  c.checkpoint.every_versions = 10;
+  c.run.resume = "auto";
+  c.network.codec_up = "int4";
+  c.network.codec_down = "int8";
+  for (const bool overlap : {false, true}) {
+    CAPTURE(overlap);
+    c.network.overlap = overlap;
+    port = 0;
+    auto server = serve();
+    auto node = work(server, "node-a", 4);
+    ears->wait_for_steps(1000);
+    stop_server = true;
+    CHECK(end().outcome == "interrupted");
+    port = static_cast<std::uint16_t>(server.port);
+    serve_again();
+    CHECK(end().outcome == "finished");
+    node.get();
+    CHECK(summary_of_run.updates.abandoned == 0);
+    CHECK(summary_of_run.final->loss < 0.9 * 40.0);
+    check_balance();
+    for (const auto& u : lines("updates.jsonl")) CHECK(u["incarnation"] == 1);
+  }
+}
+
 namespace {
 
 /// Runs in which much depends on the order of things.
@@ -412,7 +440,7 @@ TEST_CASE_FIXTURE(virtual_fixture,
     CHECK(here.bytes.wire_down == 0);
     const auto server = serve();
     auto first = work(server, "node-a", 1);
-    ears->wait_for("the run begins with 3 more workers");
+    ears->wait_for("waits for before it begins: 3");
     auto second = work(server, "node-b", 3);
     CHECK(end().params_sha256 == here.params_sha256);
     first.get();

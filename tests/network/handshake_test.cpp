@@ -30,6 +30,10 @@ TEST_CASE("offers are read as they were written") {
   CHECK(read.settings == run.settings);
   CHECK(read.manifest == run.manifest);
   CHECK(read.workers == run.workers);
+
+  const std::vector<worker_life> lives{{3, 2, {}}, {5, 1, {7, 8}}};
+  CHECK(parse_lives(to_text(lives)) == lives);
+  CHECK(parse_lives("[]").empty());
 }
 
 TEST_CASE("whatever else comes in their place is refused") {
@@ -46,6 +50,7 @@ TEST_CASE("whatever else comes in their place is refused") {
     CAPTURE(text);
     CHECK_THROWS_AS(parse_node_offer(text), run_error);
     CHECK_THROWS_AS(parse_run_offer(text), run_error);
+    if (text != "[]") CHECK_THROWS_AS(parse_lives(text), run_error);
   }
   CHECK_THROWS_AS(parse_run_offer(good), run_error);
   for (std::size_t size = 0; size < good.size(); ++size) {

@@ -50,6 +50,15 @@ struct cluster_fixture : program_fixture {
     address = line.substr(begin, line.find('\n', begin) - begin);
   }
 
+  /// Starts it again, as `again`, where nodes look for it. When they could find it.
+  std::chrono::steady_clock::time_point serve_again() {
+    running["again"] = start(
+        {"serve", "--resume", "run", "--network.listen", address},
+        [] { ::signal(SIGINT, SIG_DFL); }, "again");
+    wait_for("again", "nodes join with");
+    return std::chrono::steady_clock::now();
+  }
+
   /// Starts a node; it finds the server at `where`, or where that listens if empty.
   void work(const std::string& name, int workers, const std::vector<std::string>& more = {},
             const std::string& where = "") {
@@ -92,7 +101,8 @@ struct cluster_fixture : program_fixture {
 
   void send(const std::string& name, int number) { kill(running.at(name), number); }
 
-  /// Every round has one fate, the summary counts them as the ledger does, and the journal balances.
+  /// Every round has one fate, the summary counts them as the ledger does, and the journal
+  /// balances.
   void check_balance() {
     const auto audit = run({"audit", "run"});
     CHECK_MESSAGE(audit.code == 0, audit.out << audit.err);

@@ -91,21 +91,19 @@ TEST_CASE_FIXTURE(cluster_fixture, "a server that is killed and started again ha
   CHECK(end_of("server").code == -SIGKILL);
   wait_for("a", "trying again in");
   wait_for("b", "trying again in");
-  const auto where = address;
-  running["server"] = start(
-      {"serve", "--resume", "run", "--network.listen", where}, [] { ::signal(SIGINT, SIG_DFL); },
-      "server");
-  wait_for("server", "nodes join with");
-  const auto returned = std::chrono::steady_clock::now();
-  wait_for("server", "a (127.0.0.1:");
-  wait_for("server", "b (127.0.0.1:");
+  const auto returned = serve_again();
+  wait_for("again", "a (127.0.0.1:");
+  wait_for("again", "b (127.0.0.1:");
   const std::chrono::duration<double> back = std::chrono::steady_clock::now() - returned;
   MESSAGE("all workers were back " << back.count() << " s after the server");
-  const auto ended = end_of("server");
+  const auto ended = end_of("again");
   REQUIRE_MESSAGE(ended.code == 0, ended.err);
   CHECK(end_of("a").code == 0);
   CHECK(end_of("b").code == 0);
   check_balance();
+  // All had rounds in flight, and handed them in when the server was there again.
+  CHECK(summary("run")["updates"]["abandoned"] == 0);
+  for (const auto& u : lines("run", "updates.jsonl")) CHECK(u["incarnation"] == 1);
 }
 
 TEST_CASE_FIXTURE(cluster_fixture, "on the virtual clock the bits are those of one process") {
@@ -121,7 +119,7 @@ TEST_CASE_FIXTURE(cluster_fixture, "on the virtual clock the bits are those of o
   more.insert(more.end(), {"--clock.mode", "virtual"});
   serve(more);
   work("a", 3);
-  wait_for("server", "the run begins with 1 more workers");
+  wait_for("server", "waits for before it begins: 1");
 
   running["other"] = start(
       {"work", "tiny.toml", "--server", address, "--name", "other"},
@@ -160,12 +158,9 @@ TEST_CASE_FIXTURE(cluster_fixture, "a virtual run whose node is killed can be re
   const auto before = summary("run")["local_steps"].get<int>();
   CHECK(before < 4000);
 
-  running["server"] = start(
-      {"serve", "--resume", "run", "--network.listen", address}, [] { ::signal(SIGINT, SIG_DFL); },
-      "server");
-  wait_for("server", "nodes join with");
+  serve_again();
   work("b", 2);  // a comes back by itself
-  const auto ended = end_of("server");
+  const auto ended = end_of("again");
   REQUIRE_MESSAGE(ended.code == 0, ended.err);
   CHECK(end_of("a").code == 0);
   CHECK(end_of("b").code == 0);
