@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -97,6 +98,19 @@ class cluster_soak {
     throw std::runtime_error("the server did not start: " + server_errors());
   }
 
+  /// What everybody has said last.
+  std::string last_words() const {
+    std::string text;
+    const auto add = [&](const std::string& name) {
+      const auto said = read(files_.root / (name + "out")) + read(files_.root / (name + "err"));
+      constexpr std::size_t enough = 1500;
+      text += fmt::format("\n-- {}\n{}", name, said.substr(std::max(said.size(), enough) - enough));
+    };
+    add("server");
+    for (const auto& [name, node] : nodes_) add(name);
+    return text;
+  }
+
   static void end(pid_t process) {
     ::kill(process, SIGKILL);
     ::waitpid(process, nullptr, 0);
@@ -176,7 +190,7 @@ class cluster_soak {
     const auto before = lines_in(read(files_.root / "run" / "updates.jsonl"));
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     while (lines_in(read(files_.root / "run" / "updates.jsonl")) < before + 20) {
-      require(std::chrono::steady_clock::now() < patience, "the run does not go on");
+      require(std::chrono::steady_clock::now() < patience, "the run does not go on" + last_words());
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     ::kill(server_, SIGINT);
