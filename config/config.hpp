@@ -26,7 +26,7 @@ struct config {
   } clock;
 
   struct model_section {
-    std::string kind = "transformer";  // transformer | mlp | resnet
+    std::string kind = "transformer";  // transformer | mlp | resnet | null
     std::int64_t layers = 4;
     std::int64_t width = 128;  // of the hidden state or layer
     std::int64_t heads = 4;
@@ -39,6 +39,8 @@ struct config {
     std::string norm = "batch";                // batch | group
     std::int64_t groups = 32;                  // at most; of channels
     std::string norm_statistics = "averaged";  // averaged | local: BatchNorm's running ones
+    std::int64_t parameters = 30'846'720;      // of null
+    double step_seconds = 0.0261;              // that a step of null takes
   } model;
 
   struct data_section {

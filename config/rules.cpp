@@ -30,7 +30,7 @@ verdict check_run_name(const config& c) {
 
 std::vector<std::string_view> data_kinds_for(std::string_view model_kind) {
   if (model_kind == "transformer") return {"text"};
-  if (model_kind == "mlp") return {"gaussian-mixtures"};
+  if (model_kind == "mlp" || model_kind == "null") return {"gaussian-mixtures"};
   return {"synthetic-images", "cifar10", "cifar100", "image-folder"};
 }
 

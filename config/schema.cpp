@@ -55,6 +55,7 @@ std::vector<key_spec> declare_keys() {
       when("data.kind", {"synthetic-images", "cifar10", "cifar100", "image-folder"});
   const key_condition of_transformer = when("model.kind", {"transformer"});
   const key_condition of_resnet = when("model.kind", {"resnet"});
+  const key_condition of_null = when("model.kind", {"null"});
   return {
       // -- run ----------------------------------------------------------------------------------
       {.name = "run.directory",
@@ -111,10 +112,11 @@ std::vector<key_spec> declare_keys() {
       // -- model --------------------------------------------------------------------------------
       {.name = "model.kind",
        .member = at([](auto& c) -> auto& { return c.model.kind; }),
-       .choices = {"transformer", "mlp", "resnet"},
+       .choices = {"transformer", "mlp", "resnet", "null"},
        .help = "transformer: a decoder-only language model. mlp: one hidden layer of ReLUs, which "
                "tells the classes of points apart. resnet: a residual network, which tells the "
-               "classes of images apart."},
+               "classes of images apart. null: learns next to nothing in a given time, to measure "
+               "what travels; without the inner optimizer."},
       {.name = "model.layers",
        .member = at([](auto& c) -> auto& { return c.model.layers; }),
        .range = from_to(1, 1024),
@@ -186,6 +188,17 @@ std::vector<key_spec> declare_keys() {
            "and averaged with the parameters. local: never sent; before a version is evaluated, "
            "they are measured with it on the first training batches of each shard, as many as "
            "it is evaluated on."},
+      {.name = "model.parameters",
+       .member = at([](auto& c) -> auto& { return c.model.parameters; }),
+       .range = from_to(1, 1e10),
+       .used_when = of_null,
+       .help = "How many there are."},
+      {.name = "model.step_seconds",
+       .member = at([](auto& c) -> auto& { return c.model.step_seconds; }),
+       .unit = "seconds",
+       .range = from_to(0, 3600),
+       .used_when = both(of_null, when("clock.mode", {"wall"})),
+       .help = "What a step takes."},
 
       // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",

@@ -14,6 +14,7 @@
 #include "config/error.hpp"
 #include "model/blas.hpp"
 #include "model/network.hpp"
+#include "model/null_learner.hpp"
 #include "model/precision.hpp"
 #include "model/tensor_memory.hpp"
 
@@ -211,10 +212,10 @@ class network_learner final : public learner {
 /// What a kind of model takes, as content_of() calls it.
 std::string_view content_for(const std::string& kind) {
   if (kind == "transformer") return "tokens";
-  if (kind == "mlp") return "points";
+  if (kind == "mlp" || kind == "null") return "points";
   if (kind == "resnet") return "images";
   throw usage_error("model.kind = \"" + kind +
-                    "\" is not known; it must be transformer, mlp or resnet");
+                    "\" is not known; it must be transformer, mlp, resnet or null");
 }
 
 std::unique_ptr<network> make_network(const config::model_section& model, const data_shape& shape) {
@@ -242,6 +243,7 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
     throw usage_error("data.kind = \"" + c.data.kind + "\" gives " + std::to_string(shape.classes) +
                       " tokens or classes to tell apart; a model needs at least 2");
   }
+  if (model.kind == "null") return [c] { return make_null_learner(c); };
   if (model.kind == "resnet") make_resnet(model, shape);  // for its complaints
   keep_tensor_memory();
   return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane),
@@ -259,6 +261,8 @@ void initialize_parameters(const config& c, learner& model) {
   std::fill(parameters.begin(), parameters.end(), 0.0F);
   if (c.model.kind == "mlp") {
     initialize_mlp(seed, model.layout(), parameters);
+  } else if (c.model.kind == "null") {
+    initialize_null(seed, parameters.first(model.layout().count(section::trainable)));
   } else if (c.model.kind == "resnet") {
     initialize_resnet(c.model, seed, model.layout(), parameters);
   } else {

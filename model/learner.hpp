@@ -59,6 +59,9 @@ class learner {
   /// 1, 1/2, ... 1/n, they become the mean of the batches' statistics, whatever they were.
   /// Throws as compute_gradient().
   virtual void update_statistics(const batch& b, double share) = 0;
+
+  /// Whether compute_gradient() moves the parameters as well, so that no inner optimizer is run.
+  virtual bool moves_itself() const { return false; }
 };
 
 /// Called on the thread that will use the learner: it sets that thread's LibTorch thread count (and

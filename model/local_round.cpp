@@ -63,7 +63,7 @@ version_ptr local_round::copy_of_parameters() const {
 
 void local_round::step(const batch& b) {
   loss_sum_ += model_->compute_gradient(b);
-  if (work_.kind != round_kind::gradient) {
+  if (work_.kind != round_kind::gradient && !model_->moves_itself()) {
     const std::size_t trainable = model_->layout().end(section::trainable);
     const auto theta = model_->parameters().first(trainable);
     const auto gradient = model_->gradient().first(trainable);

@@ -236,13 +236,17 @@ override_list unusual_resnet_settings() {
 
 override_list unusual_norm_settings() {
   return {
-      {"model.kind", "resnet"},
-      {"data.kind", "cifar10"},
-      {"data.paths", "['a']"},
-      {"model.norm_statistics", "local"},
-      {"network.overlap", "true"},
-      {"journal.enabled", "false"},
+      {"model.kind", "resnet"},           {"data.kind", "cifar10"},    {"data.paths", "['a']"},
+      {"model.norm_statistics", "local"}, {"network.overlap", "true"}, {"journal.enabled", "false"},
   };
+}
+
+override_list unusual_null_settings() {
+  return {{"model.kind", "null"},
+          {"data.kind", "gaussian-mixtures"},
+          {"clock.mode", "wall"},
+          {"model.parameters", "1000"},
+          {"model.step_seconds", "0.5"}};
 }
 
 override_list unusual_group_settings() {
@@ -941,9 +945,9 @@ TEST_CASE("a dropped key takes no part in contradictions") {
 // -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
-  for (const auto& settings :
-       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
-        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings()}) {
+  for (const auto& settings : {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+                               unusual_resnet_settings(), unusual_norm_settings(),
+                               unusual_group_settings(), unusual_null_settings()}) {
     const auto original = load_config("", settings);
     const auto text = to_toml(original);
     const auto again = load(text);
@@ -966,11 +970,13 @@ TEST_CASE("the unusual settings leave no key at its default but those without a 
   const auto resnet = load_config("", unusual_resnet_settings());
   const auto norm = load_config("", unusual_norm_settings());
   const auto group = load_config("", unusual_group_settings());
+  const auto null = load_config("", unusual_null_settings());
   for (const auto& spec : keys()) {
     const auto normal = spec.default_value();
     const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal ||
                          spec.member.get(adam) != normal || spec.member.get(resnet) != normal ||
-                         spec.member.get(norm) != normal || spec.member.get(group) != normal;
+                         spec.member.get(norm) != normal || spec.member.get(group) != normal ||
+                         spec.member.get(null) != normal;
     CHECK_MESSAGE(unusual == (spec.choices.size() != 1), spec.name);
   }
 }
@@ -1057,9 +1063,9 @@ TEST_CASE("every key has its own name and its own member, a help text and a defa
   CHECK(key_names().front() == "run.directory");
 
   // Setting one key changes that one alone.
-  for (const auto& settings :
-       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
-        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings()}) {
+  for (const auto& settings : {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+                               unusual_resnet_settings(), unusual_norm_settings(),
+                               unusual_group_settings(), unusual_null_settings()}) {
     const auto c = load_config("", settings);
     for (const auto& spec : keys()) {
       auto changed = config{};
