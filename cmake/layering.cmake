@@ -13,7 +13,8 @@ set(layers
   "config       :"
   "optim        : config"
   "transfer     : bytes config optim"
-  "data         : config"
+  "data         : bytes config"
+  "corpus       : bytes config data storage"
   "storage      : bytes config"
   "monitoring   : config"
   "compare      : config storage monitoring"
@@ -24,7 +25,7 @@ set(layers
   "model        : config optim data coordination"
   "actors       : config optim transfer data storage monitoring coordination recovery network messages model"
   "bench        : bytes config optim transfer data storage monitoring coordination recovery model actors"
-  "app          : config optim data storage monitoring compare coordination recovery network model actors bench")
+  "app          : config optim data corpus storage monitoring compare coordination recovery network model actors bench")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
 # of folders or files. Elsewhere, tests included, it is unknown.
@@ -32,6 +33,7 @@ set(libraries
   "(torch|ATen|c10)/ : model tests/model"
   "caf/ : messages/caf.hpp"
   "(jpeglib|jerror|png)\\.h : data/images tests/data/images"
+  "(simdjson|sentencepiece_(processor|trainer))\\.h : corpus"
   "Eigen/ : optim tests/optim"
   "prometheus/ : monitoring"
   "(CivetServer|civetweb)\\.h : monitoring")
