@@ -10,6 +10,8 @@
 #include "bench/recovery.hpp"
 #include "bench/step.hpp"
 #include "config/load.hpp"
+#include "corpus/prepare.hpp"
+#include "corpus/train_tokenizer.hpp"
 
 namespace rubato {
 
@@ -106,6 +108,26 @@ struct checkpoint_options {
 int inspect_checkpoint(const checkpoint_options& options);
 int verify_checkpoints(const checkpoint_options& options);
 int export_checkpoint(const checkpoint_options& options);
+
+/// `rubato data prepare`: returns the exit code. Shows progress in place of options.report.
+int prepare_data(prepare_options options);
+
+struct tokenizer_options {
+  tokenizer_training training;
+  std::string output;  // a file, that is not overwritten
+};
+
+/// `rubato data tokenizer`: returns the exit code.
+int make_tokenizer_model(const tokenizer_options& options);
+
+struct inspect_data_options {
+  std::string directory;  // of the corpus
+  std::int64_t samples = 3;
+  bool verify = false;
+};
+
+/// `rubato data inspect`: returns the exit code.
+int inspect_data(const inspect_data_options& options);
 
 struct bench_step_options {
   std::vector<std::string> config_paths;

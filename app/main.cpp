@@ -136,6 +136,60 @@ int run(int argc, char** argv) {
   auto* export_command = checkpoint_action("export", "Write its parameters as a .safetensors file");
   export_command->add_option("--output", checkpoint.output, "The file to write")->required();
 
+  auto* data_command = app.add_subcommand("data", "Make a corpus of tokens from files of text");
+  prepare_options preparing;
+  auto* prepare_command = data_command->add_subcommand(
+      "prepare", "Turn text, JSON Lines and .gz of these into token shards; goes on if cut short");
+  prepare_command->add_option("INPUT", preparing.inputs, "Files and folders")->required();
+  prepare_command->add_option("--output", preparing.output, "The folder to make")->required();
+  prepare_command
+      ->add_option("--tokenizer", preparing.tokenizer, "\"bytes\", or a SentencePiece model")
+      ->capture_default_str();
+  auto* shards_option =
+      prepare_command->add_option("--shards", preparing.shards, "How many; one for each source");
+  prepare_command
+      ->add_option("--split", preparing.split,
+                   "What decides on a document's shard: iid (chance), source (its INPUT) or cluster "
+                   "(its words)")
+      ->capture_default_str();
+  prepare_command
+      ->add_option("--held-out", preparing.held_out, "Share of the documents not to train on")
+      ->capture_default_str();
+  prepare_command->add_option("--seed", preparing.seed, "Of the shares and shards")
+      ->capture_default_str();
+  prepare_command
+      ->add_option("--max-bad-lines", preparing.max_bad_lines,
+                   "Share of the lines that may be of no use")
+      ->capture_default_str();
+  prepare_command->add_option("--threads", preparing.threads, "0: one for each core")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  tokenizer_options tokenizing;
+  auto* tokenizer_command = data_command->add_subcommand(
+      "tokenizer", "Train a SentencePiece tokenizer on files of text");
+  tokenizer_command->add_option("INPUT", tokenizing.training.inputs, "Files and folders")
+      ->required();
+  tokenizer_command->add_option("--output", tokenizing.output, "The model's file")->required();
+  tokenizer_command->add_option("--vocabulary", tokenizing.training.vocabulary, "Pieces")
+      ->check(CLI::Range(300, 1000000))
+      ->capture_default_str();
+  tokenizer_command
+      ->add_option("--sample-mib", tokenizing.training.sample_mib,
+                   "Text to train on at most, from the beginning of each file; takes 20 times that "
+                   "in memory")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  inspect_data_options data_inspection;
+  auto* data_inspect_command =
+      data_command->add_subcommand("inspect", "Show sizes, lengths and samples of a corpus");
+  data_inspect_command->add_option("DIRECTORY", data_inspection.directory, "Of the corpus")
+      ->required();
+  data_inspect_command
+      ->add_option("--samples", data_inspection.samples, "Documents to show of each shard")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  data_inspect_command->add_flag("--verify", data_inspection.verify, "Also read all of it");
+
   bench_step_options step_bench;
   auto* bench_command = app.add_subcommand("bench", "Measure what Rubato itself costs");
   auto* step_command = bench_command->add_subcommand(
@@ -234,8 +288,7 @@ int run(int argc, char** argv) {
       app.get_subcommands(named).empty()) {
     throw usage_error("command line: unknown command \"" + line.rest.front() +
                       "\"; there are train, serve, work, certs, compare, report, replay, audit, "
-                      "checkpoint, bench, "
-                      "options and metrics, see `rubato --help`");
+                      "checkpoint, data, bench, options and metrics, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -291,6 +344,20 @@ int run(int argc, char** argv) {
     throw usage_error(
         "command line: `rubato checkpoint` needs to know what to do; there are inspect, verify and "
         "export");
+  }
+  if (*data_command) {
+    without_keys("data");
+    if (*prepare_command) {
+      if (preparing.split == "source" && shards_option->count() == 0) {
+        preparing.shards = static_cast<std::int64_t>(preparing.inputs.size());
+      }
+      return prepare_data(preparing);
+    }
+    if (*tokenizer_command) return make_tokenizer_model(tokenizing);
+    if (*data_inspect_command) return inspect_data(data_inspection);
+    throw usage_error(
+        "command line: `rubato data` needs to know what to do; there are prepare, tokenizer and "
+        "inspect");
   }
   if (*journal_command) {
     without_keys("bench journal");
