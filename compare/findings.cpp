@@ -427,7 +427,7 @@ void finder::note_tuning() {
 }
 
 void finder::note_rows() {
-  if (config_of(0, 0).data.kind != "text") return;
+  if (const auto& kind = config_of(0, 0).data.kind; kind != "text" && kind != "tokens") return;
   std::vector<std::string_view> missing;
   for (const auto& [role, role_name] : roles_of_language_models) {
     bool found = false;

@@ -29,7 +29,7 @@ verdict check_run_name(const config& c) {
 }
 
 std::vector<std::string_view> data_kinds_for(std::string_view model_kind) {
-  if (model_kind == "transformer") return {"text"};
+  if (model_kind == "transformer") return {"text", "tokens"};
   if (model_kind == "mlp" || model_kind == "null") return {"gaussian-mixtures"};
   return {"synthetic-images", "cifar10", "cifar100", "image-folder"};
 }
@@ -92,9 +92,12 @@ verdict check_data(const config& c) {
   }
   if (c.data.paths.empty() && in_use(*find_key("data.paths"), c)) {
     return contradiction{{"data.paths"},
-                         "data.paths = [] must name the folder of the images, as in data.paths = "
-                         "[\"pictures\"]"};
+                         fmt::format("data.paths = [] must name the folder of the {}, as in "
+                                     "data.paths = [\"{}\"]",
+                                     c.data.kind == "tokens" ? "corpus" : "images",
+                                     c.data.kind == "tokens" ? "corpus" : "pictures")};
   }
+  if (c.data.kind == "tokens") return {};  // only the corpus says how many shards it has
   const auto shards = text ? static_cast<std::int64_t>(c.data.paths.size()) : c.data.shards;
   if (c.data.shard_sampling == "fixed" && c.workers.count < shards) {
     const std::string_view key = text ? "data.paths" : "data.shards";

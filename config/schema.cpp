@@ -203,19 +203,22 @@ std::vector<key_spec> declare_keys() {
       // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",
        .member = at([](auto& c) -> auto& { return c.data.kind; }),
-       .choices = {"text", "gaussian-mixtures", "synthetic-images", "cifar10", "cifar100",
+       .choices = {"text", "tokens", "gaussian-mixtures", "synthetic-images", "cifar10", "cifar100",
                    "image-folder"},
-       .help = "text: language modelling on plain files. gaussian-mixtures: made-up points in "
+       .help = "text: language modelling on plain files. tokens: on a corpus that `rubato data "
+               "prepare` has made. gaussian-mixtures: made-up points in "
                "classes, the toy of Liu et al. 2024. Images in classes are made up "
                "(synthetic-images), CIFAR's binary files (cifar10, cifar100), or JPEG and PNG "
                "files in a folder for each class (image-folder)."},
       {.name = "data.paths",
        .member = at([](auto& c) -> auto& { return c.data.paths; }),
        .scope = key_scope::node,
-       .used_when = when("data.kind", {"text", "cifar10", "cifar100", "image-folder"}),
+       .used_when =
+           when("data.kind", {"text", "tokens", "cifar10", "cifar100", "image-folder"}),
        .help = "Of text the shards: an entry is a file, folder or glob, or a list of these. Of "
-               "CIFAR the folder that holds its files, or the files; of image-folder the folder "
-               "that holds train/ and val/, or the classes."},
+               "tokens the folder of the corpus, which has shards of its own. Of CIFAR the folder "
+               "that holds its files, or the files; of image-folder the folder that holds train/ "
+               "and val/, or the classes."},
       {.name = "data.tokenizer",
        .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
        .choices = {"bytes"},

@@ -10,7 +10,6 @@
 #include "config/random.hpp"
 #include "data/near_duplicates.hpp"
 #include "data/ngram.hpp"
-#include "data/permutation.hpp"
 #include "data/text_files.hpp"
 
 namespace rubato {
@@ -122,15 +121,14 @@ void append_window(std::string_view text, std::uint64_t start, std::int64_t leng
   }
 }
 
-std::vector<batch> held_out_batches(std::string_view text, const config& c) {
-  const auto length = c.model.sequence_length;
-  const auto available = (static_cast<std::int64_t>(text.size()) - 1) / length;
-  auto count = std::min(available, c.evaluate.batches * c.data.batch_size);
-  if (count > c.data.batch_size) count -= count % c.data.batch_size;
+std::vector<batch> held_out_batches(std::string_view text, const window_plan& plan,
+                                    std::int64_t count) {
   std::vector<batch> batches;
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (i % c.data.batch_size == 0) batches.push_back({0, length});
-    append_window(text, i * available / count * length, length, batches.back().tokens);
+  for (const auto start : held_out_windows(plan, text.size(), count)) {
+    if (batches.empty() || batches.back().examples == plan.batch_size) {
+      batches.push_back({0, plan.length});
+    }
+    append_window(text, start, plan.length, batches.back().tokens);
     ++batches.back().examples;
   }
   return batches;
@@ -139,9 +137,7 @@ std::vector<batch> held_out_batches(std::string_view text, const config& c) {
 }  // namespace
 
 text_dataset::text_dataset(const config& c)
-    : seed_(static_cast<std::uint64_t>(c.run.seed)),
-      batch_size_(c.data.batch_size),
-      length_(c.model.sequence_length) {
+    : plan_{static_cast<std::uint64_t>(c.run.seed), c.data.batch_size, c.model.sequence_length} {
   const auto& paths = c.data.paths;
   if (paths.empty()) {
     throw usage_error("data.paths is empty; give one list of files, folders or patterns a shard");
@@ -160,7 +156,7 @@ text_dataset::text_dataset(const config& c)
   }
   if (c.data.deduplicate) leave_out_near_duplicates(found);
 
-  const auto needed = static_cast<std::uint64_t>(length_) + 1;
+  const auto needed = static_cast<std::uint64_t>(plan_.length) + 1;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     auto& info = shards_[i].info;
     const auto kept = found[i].size();
@@ -190,7 +186,7 @@ text_dataset::text_dataset(const config& c)
     if (held_out.size() < needed) {
       throw too_short("held-out", held_out.size(), "data.held_out higher");
     }
-    shards_[i].held_out = held_out_batches(held_out, c);
+    shards_[i].held_out = held_out_batches(held_out, plan_, c.evaluate.batches);
     shards_[i].training = std::move(training);
     total_size_ += static_cast<double>(info.training_size);
   }
@@ -203,17 +199,10 @@ std::uint64_t text_dataset::shard_size(std::size_t shard) const {
 
 batch text_dataset::training_batch(std::size_t shard, std::uint64_t position) const {
   const std::string_view text = training_text(shard);
-  const auto windows = text.size() / static_cast<std::uint64_t>(length_);
-  batch result{batch_size_, length_};
-  result.tokens.reserve(static_cast<std::size_t>(batch_size_ * (length_ + 1)));
-  for (std::int64_t row = 0; row < batch_size_; ++row) {
-    const auto sample = position * static_cast<std::uint64_t>(batch_size_) + row;
-    const auto epoch = sample / windows;
-    const auto window =
-        permuted(sample % windows, windows, seed_, random_stream::training_samples, {shard, epoch});
-    random_generator random(seed_, random_stream::training_samples, {shard, epoch});
-    const auto start = (random.below(text.size()) + window * length_) % text.size();
-    append_window(text, start, length_, result.tokens);
+  batch result{plan_.batch_size, plan_.length};
+  result.tokens.reserve(static_cast<std::size_t>(plan_.batch_size * (plan_.length + 1)));
+  for (const auto start : training_windows(plan_, text.size(), shard, position)) {
+    append_window(text, start, plan_.length, result.tokens);
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "data/dataset.hpp"
+#include "data/windows.hpp"
 
 namespace rubato {
 
@@ -34,16 +35,12 @@ class text_dataset final : public dataset {
   std::uint64_t shard_size(std::size_t shard) const override;
   data_shape shape() const override { return {0, 256}; }
   double bytes_per_token() const override { return 1.0; }
-  std::int64_t tokens_per_batch() const override { return batch_size_ * length_; }
+  std::int64_t tokens_per_batch() const override { return plan_.batch_size * plan_.length; }
 
-  /// `batch_size` windows without replacement: an epoch visits, in pseudo-random order, all
-  /// windows of `sequence_length` bytes that tile the training text, taken as a ring, from a
-  /// random place that is new in each epoch. So within an epoch no byte is predicted twice, and
-  /// fewer than `sequence_length` bytes are not predicted.
+  /// `batch_size` windows without replacement, see training_windows().
   batch training_batch(std::size_t shard, std::uint64_t position) const override;
 
-  /// Up to evaluate.batches batches of windows that do not overlap, spread evenly over the held-out
-  /// text. A short text gives fewer batches, or one of fewer rows.
+  /// Up to evaluate.batches batches, see held_out_windows().
   const std::vector<batch>& held_out(std::size_t shard) const override;
 
   /// "unigram" and "order-2": byte models that see none and two of the bytes before (ngram.hpp).
@@ -59,9 +56,7 @@ class text_dataset final : public dataset {
     std::vector<batch> held_out;
   };
 
-  std::uint64_t seed_;
-  std::int64_t batch_size_;
-  std::int64_t length_;
+  window_plan plan_;
   std::vector<shard_data> shards_;
   std::vector<double> weights_;  // of the shards, see shard_weights()
   double total_size_ = 0.0;      // of all training texts

@@ -451,8 +451,8 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "[1.0, 1.0, 1.0, 1.0] (x.toml:3); it needs workers.seconds_per_step = []"},
       {"[data]\nkind = 'gaussian-mixtures'\npaths = ['a']",
        "x.toml:3: data.paths = [\"a\"] is not used with data.kind = \"gaussian-mixtures\" "
-       "(x.toml:2); it needs data.kind = \"text\" or \"cifar10\" or \"cifar100\" or "
-       "\"image-folder\""},
+       "(x.toml:2); it needs data.kind = \"text\" or \"tokens\" or \"cifar10\" or "
+       "\"cifar100\" or \"image-folder\""},
       {"[data]\nnoise = 1.0",
        "x.toml:2: data.noise = 1.0 is not used with data.kind = \"text\" (the default); it needs "
        "data.kind = \"gaussian-mixtures\" or \"synthetic-images\""},
@@ -685,7 +685,7 @@ TEST_CASE("a model is for one kind of data") {
         "\"gaussian-mixtures\" (data.kind by default)");
   CHECK(error_of("data.kind = 'gaussian-mixtures'") ==
         "x.toml:1: model.kind = \"transformer\" cannot learn from data.kind = "
-        "\"gaussian-mixtures\"; it takes \"text\" (model.kind by default)");
+        "\"gaussian-mixtures\"; it takes \"text\" or \"tokens\" (model.kind by default)");
   CHECK(error_of("data.kind = 'gaussian-mixtures'\nmodel.kind = 'resnet'") ==
         "x.toml:2, x.toml:1: model.kind = \"resnet\" cannot learn from data.kind = "
         "\"gaussian-mixtures\"; it takes \"synthetic-images\" or \"cifar10\" or \"cifar100\" or "
