@@ -47,6 +47,8 @@ std::shared_ptr<monitor> start_monitor(const config& c, monitored what,
                                        std::shared_ptr<lane_activity> lanes, bool insecure,
                                        std::FILE* out) {
   if (c.monitor.listen.empty()) return nullptr;
+  // A node would take the usual port away from a server on the same machine.
+  if (what == monitored::node && c.monitor.listen == by_itself) return nullptr;
   const auto address = address_of(c, insecure);
   const auto started = std::make_shared<monitor>(facts_of(c, what, std::move(lanes)), to_toml(c));
   try {

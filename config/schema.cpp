@@ -854,9 +854,9 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.monitor.listen; }),
        .scope = key_scope::node,
        .help = "Where a browser sees the run and Prometheus gets its metrics, as HOST:PORT; port 0 "
-               "is any free one. auto: 127.0.0.1:9464, or nowhere if that is in use. Empty: "
-               "nowhere. Others than this machine only with --insecure-network. No effect on "
-               "results."},
+               "is any free one. auto: 127.0.0.1:9464, or nowhere if that is in use, or for "
+               "nodes. Empty: nowhere. Others than this machine only with --insecure-network. No "
+               "effect on results."},
   };
 }
 
