@@ -4,10 +4,12 @@
 #include <vector>
 
 #include "app/commands.hpp"
+#include "bench/cluster.hpp"
 #include "bench/journal.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "bench/step.hpp"
+#include "bench/wire.hpp"
 #include "config/error.hpp"
 
 namespace rubato {
@@ -54,6 +56,19 @@ int bench_merge(const bench_merge_options& options) {
 int bench_recovery(const bench_recovery_options& options) {
   return show(measure_recovery(made_up_run(options.overrides), options.measurement, tell),
               options.json);
+}
+
+int bench_wire(const bench_wire_options& options) {
+  if (!options.send) return show(measure_wire(options.measurement, tell), options.json);
+  send_over_wire(options.measurement);
+  return exit_done;
+}
+
+int bench_cluster(const bench_cluster_options& options) {
+  auto measurement = options.measurement;
+  measurement.up = *find_codec(options.codec_up);
+  measurement.down = *find_codec(options.codec_down);
+  return show(measure_cluster(measurement, tell), options.json);
 }
 
 }  // namespace rubato

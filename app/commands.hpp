@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "bench/cluster.hpp"
 #include "bench/journal.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "bench/step.hpp"
+#include "bench/wire.hpp"
 #include "config/load.hpp"
 #include "corpus/prepare.hpp"
 #include "corpus/train_tokenizer.hpp"
@@ -162,6 +164,25 @@ struct bench_recovery_options {
   override_list overrides;  // of the outer optimizer
   bool json = false;
 };
+
+struct bench_wire_options {
+  wire_bench_options measurement;
+  bool send = false;  // be the other process
+  bool json = false;
+};
+
+/// `rubato bench wire`: returns the exit code.
+int bench_wire(const bench_wire_options& options);
+
+struct bench_cluster_options {
+  cluster_bench_options measurement;
+  std::string codec_up = "f32";
+  std::string codec_down = "f32";
+  bool json = false;
+};
+
+/// `rubato bench cluster`: returns the exit code.
+int bench_cluster(const bench_cluster_options& options);
 
 /// `rubato bench recovery`: returns the exit code.
 int bench_recovery(const bench_recovery_options& options);

@@ -277,6 +277,60 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   measurements_of(recovery_command, recovery_bench);
 
+  bench_wire_options wire_bench;
+  auto* wire_command = bench_command->add_subcommand(
+      "wire", "How fast parameters get to another process, against iperf3");
+  wire_command->add_option("--mib", wire_bench.measurement.mib, "Size of the parameters as f32")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  wire_command->add_option("--chunk-kib", wire_bench.measurement.chunk_kib, "As network.chunk_kib")
+      ->check(CLI::Range(16, 4096))
+      ->capture_default_str();
+  wire_command->add_option("--window", wire_bench.measurement.window, "As network.window")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  wire_command->add_option("--repeats", wire_bench.measurement.repeats, "Measurements of each side")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  wire_command->add_flag("--json", wire_bench.json, "Print JSON, with every single measurement");
+  wire_command->add_flag("--send", wire_bench.send, "Be the other process")->group("");
+
+  bench_cluster_options cluster_bench;
+  auto* cluster_command =
+      bench_command->add_subcommand("cluster",
+                                    "What share of the time workers compute behind slow links, "
+                                    "against arithmetic and the virtual "
+                                    "clock; as root");
+  auto& cluster = cluster_bench.measurement;
+  cluster_command->add_option("--mbit", cluster.mbit, "Speeds of a worker's link, each way")
+      ->delimiter(',')
+      ->check(CLI::Range(0.1, 1e6))
+      ->capture_default_str();
+  cluster_command->add_option("--workers", cluster.workers, "Each in a process of its own")
+      ->check(CLI::Range(1, 200))
+      ->capture_default_str();
+  cluster_command->add_option("--parameters", cluster.parameters, "Of the model")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{10'000'000'000}))
+      ->capture_default_str();
+  cluster_command->add_option("--step-seconds", cluster.step_seconds, "What a local step takes")
+      ->check(CLI::Range(0.0001, 3600.0))
+      ->capture_default_str();
+  cluster_command->add_option("--local-steps", cluster.local_steps, "H, of a round")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  cluster_command
+      ->add_option("--rounds", cluster.rounds, "Of each worker; the first is not measured")
+      ->check(CLI::Range(2, 1000000))
+      ->capture_default_str();
+  const auto codec_names = CLI::IsMember({"f32", "bf16", "int8", "int4"});
+  cluster_command->add_option("--codec-up", cluster_bench.codec_up, "As network.codec_up")
+      ->check(codec_names);
+  cluster_command->add_option("--codec-down", cluster_bench.codec_down, "As network.codec_down")
+      ->check(codec_names);
+  cluster_command->add_flag("--overlap", cluster.overlap, "As network.overlap");
+  cluster_command->add_flag("--json", cluster_bench.json,
+                            "Print JSON, with every single measurement");
+
   bool markdown = false;
   auto* options_command = app.add_subcommand("options", "Describe every configuration key");
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
@@ -371,11 +425,18 @@ int run(int argc, char** argv) {
     recovery_bench.overrides = std::move(line.overrides);
     return bench_recovery(recovery_bench);
   }
+  if (*wire_command) {
+    without_keys("bench wire");
+    return bench_wire(wire_bench);
+  }
+  if (*cluster_command) {
+    without_keys("bench cluster");
+    return bench_cluster(cluster_bench);
+  }
   if (*bench_command && !*step_command) {
     throw usage_error(
         "command line: `rubato bench` needs to know what to measure; there are step, merge, "
-        "journal "
-        "and recovery");
+        "journal, recovery, wire and cluster");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

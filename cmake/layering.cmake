@@ -24,7 +24,7 @@ set(layers
   "messages     : config optim data transfer monitoring coordination network"
   "model        : config optim data coordination"
   "actors       : config optim transfer data storage monitoring coordination recovery network messages model"
-  "bench        : bytes config optim transfer data storage monitoring coordination recovery model actors"
+  "bench        : bytes config optim transfer data storage monitoring coordination recovery network messages model actors"
   "app          : config optim data corpus storage monitoring compare coordination recovery network model actors bench")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
