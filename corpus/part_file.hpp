@@ -1,6 +1,5 @@
-// What an input file became: an intermediate file of a corpus that is being prepared. It is there
-// as a whole or not at all, and so also says that its input is done. Not here: what is done with it
-// (prepare).
+// What an input file became: an intermediate file of a corpus that is being prepared. One that is
+// whole also says that its input is done. Not here: what is done with it (prepare).
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,7 @@
 
 #include "corpus/documents.hpp"
 #include "data/tokens/mapped_file.hpp"
-#include "storage/file_io.hpp"
+#include "storage/file_system.hpp"
 
 namespace rubato {
 
@@ -29,19 +28,26 @@ struct part_summary {
   std::vector<bad_line> bad_lines;  // the first ones
 };
 
+/// Writes over what is there. Nothing waits for the disk: a part that a kill or a power cut has
+/// left unfinished is told by its end and checksum, and made again. Throws file_error.
 class part_writer {
  public:
-  explicit part_writer(const std::string& path) : file_(path) {}
+  explicit part_writer(const std::string& path);
 
   void put(std::uint32_t target, const part_chunk& chunk);
   void finish(const part_summary& summary);
 
  private:
-  atomic_file file_;
-  std::uint64_t size_ = 0;  // of the chunks so far
+  void write(std::span<const byte_span> pieces);
+
+  std::unique_ptr<writable_file> file_;
+  std::uint32_t checksum_ = 0;  // of all so far
 };
 
-/// Reads what part_writer wrote. Throws usage_error naming the file if it is something else.
+/// Whether there is a part that was finished, and nothing has happened to it.
+bool is_whole_part(const std::string& path);
+
+/// Reads a part that is whole. Throws run_error naming the file if it is something else.
 class part_reader {
  public:
   explicit part_reader(const std::string& path);

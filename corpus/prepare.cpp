@@ -187,7 +187,6 @@ class preparation {
     }
 
     create(parts_folder());
-    remove_leftovers(posix_file_system(), parts_folder());
     const assignment where(options_, std::move(clusters));
     make_parts(where);
     result = judge_lines();
@@ -285,7 +284,7 @@ class preparation {
   void make_parts(const assignment& where) {
     std::vector<const input_entry*> left;
     for (const auto& input : inputs_) {
-      if (fs::exists(part_path(input))) {
+      if (is_whole_part(part_path(input))) {
         bytes_before_ += input.bytes;
       } else {
         left.push_back(&input);

@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <isa-l/igzip_lib.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -11,6 +15,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "config/error.hpp"
@@ -200,7 +205,7 @@ TEST_CASE("a gzip file that ends early or is damaged is named, and what is done 
   CHECK(error_of(options) == path + ": the gzip data ends early, after " +
                                  std::to_string(whole.size() / 2) +
                                  " bytes of the file; get the file again or leave it out");
-  CHECK(contents(folder / "out/parts").size() == 1);
+  CHECK(contents(folder / "out/parts").size() == 2);
 
   auto damaged = whole;
   damaged[damaged.size() - 6] ^= 1;
@@ -236,18 +241,22 @@ TEST_CASE(
       CHECK(same == expected);
     }
 
-    // Cut short by a report that throws, as by a signal: what is done is kept, the rest is not.
+    // Of work that ended early, what is whole is kept: here all but a part that is gone, one that
+    // was cut, and one that has changed.
     options.output = folder / (split + "-again");
-    auto cut = options;
-    cut.threads = 1;
-    cut.max_bad_lines = 0;
-    fs::create_directories(options.output + "/parts");
-    folder.write(split + "-again/parts/0123.part.partial-1-1", "left by a kill");
     folder.write("in/zz.jsonl", "bad\n");
+    auto cut = options;
+    cut.max_bad_lines = 0;
     CHECK(error_of(cut).starts_with("1 of "));
     fs::remove(folder / "in/zz.jsonl");
-    CHECK(contents(options.output + "/parts").size() == 4);
-    fs::remove(fs::directory_iterator(options.output + "/parts")->path());
+    std::vector<fs::path> parts;
+    for (const auto& entry : fs::directory_iterator(options.output + "/parts")) {
+      parts.push_back(entry.path());
+    }
+    REQUIRE(parts.size() == 4);
+    fs::remove(parts[0]);
+    fs::resize_file(parts[1], fs::file_size(parts[1]) / 2);
+    std::fstream(parts[2], std::ios::in | std::ios::out | std::ios::binary).seekp(40).put('~');
     prepare_corpus(options);
     auto again = contents(options.output);
     again.erase("bad-lines.txt");
@@ -257,6 +266,33 @@ TEST_CASE(
     CHECK(error_of(options) ==
           options.output + " holds another corpus; choose another folder, or remove it");
   }
+}
+
+TEST_CASE("a corpus whose making is killed, at any moment, ends up the same") {
+  const temporary_folder folder;
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    folder.write("in/" + std::to_string(i) + ".jsonl", lines(20 + i, 700, 1000));
+  }
+  auto options = options_for({folder / "in"}, folder / "whole");
+  options.shards = 2;
+  prepare_corpus(options);
+  auto expected = contents(options.output);
+
+  options.output = folder / "killed";
+  for (int kills = 0; kills < 12; ++kills) {
+    const pid_t child = fork();
+    if (child == 0) {
+      prepare_corpus(options);
+      _exit(0);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1 + 3 * kills));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+  }
+  prepare_corpus(options);
+  auto after = contents(options.output);
+  after["run.lock"] = expected["run.lock"];
+  CHECK(after == expected);
 }
 
 TEST_CASE("copies of a document go to the same side, and shards by hash are about equal") {
