@@ -1,108 +1,77 @@
 #include "corpus/sentencepiece.hpp"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
-#include <sentencepiece_processor.h>
-#include <sentencepiece_trainer.h>
 
 #include <algorithm>
-#include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "config/error.hpp"
+#include "corpus/sentencepiece_module.hpp"
 #include "data/tokens/mapped_file.hpp"
-#include "data/tokens/shard_format.hpp"
 
 namespace rubato {
 namespace {
 
-class sentencepiece_tokenizer final : public tokenizer {
- public:
-  explicit sentencepiece_tokenizer(const std::string& path) {
-    const mapped_file file(path);
-    model_.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    const auto status = pieces_.LoadFromSerializedProto(model_);
-    if (!status.ok() || pieces_.GetPieceSize() <= 0) {
-      throw usage_error(fmt::format(
-          "cannot use {}: it is not a SentencePiece model; `rubato data tokenizer` makes one",
-          path));
+namespace fs = std::filesystem;
+
+constexpr const char* module_file = "librubato_sentencepiece.so";
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int how = RTLD_NOW | RTLD_LOCAL;  // its own look-up does without the next one
+#else
+constexpr int how = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+#endif
+
+/// Loads the module: from beside the program or its tests, or from where it is installed.
+const sentencepiece_module* load_module() {
+  const auto program = fs::read_symlink("/proc/self/exe").parent_path();
+  std::string fault;
+  for (const char* folder : {".", "..", "../lib/rubato"}) {
+    const auto path = program / folder / module_file;
+    if (!fs::exists(path)) continue;
+    void* loaded = ::dlopen(path.c_str(), how);
+    if (loaded == nullptr) {
+      fault = ::dlerror();
+      continue;
     }
-    width_ = token_width_for(vocabulary());
-  }
-
-  std::uint32_t vocabulary() const override {
-    return static_cast<std::uint32_t>(pieces_.GetPieceSize());
-  }
-
-  std::uint32_t append(std::string_view document, std::vector<std::byte>& tokens) const override {
-    std::vector<int> ids;
-    const auto status = pieces_.Encode({document.data(), document.size()}, &ids);
-    if (!status.ok()) throw run_error("SentencePiece cannot encode a text: " + status.ToString());
-    if (pieces_.eos_id() >= 0) ids.push_back(pieces_.eos_id());
-    const auto start = tokens.size();
-    tokens.resize(start + ids.size() * width_);
-    auto* to = tokens.data() + start;
-    for (const int id : ids) {  // little-endian: the first bytes are those that count
-      std::memcpy(to, &id, width_);
-      to += width_;
+    if (void* function = ::dlsym(loaded, "rubato_sentencepiece_module")) {
+      return reinterpret_cast<decltype(&rubato_sentencepiece_module)>(function)();
     }
-    return static_cast<std::uint32_t>(ids.size());
+    fault = path.string() + " is something else";
   }
+  throw run_error(fmt::format(
+      "SentencePiece cannot be used: {}",
+      fault.empty() ? fmt::format("there is no {} beside {}", module_file, program.string())
+                    : fault));
+}
 
-  std::string decode(std::span<const std::int32_t> tokens) const override {
-    std::string text;
-    const auto status = pieces_.Decode(std::vector<int>(tokens.begin(), tokens.end()), &text);
-    if (!status.ok()) throw run_error("SentencePiece cannot decode: " + status.ToString());
-    return text;
-  }
-
-  std::string_view model() const override { return model_; }
-
- private:
-  std::string model_;
-  sentencepiece::SentencePieceProcessor pieces_;
-  std::uint32_t width_ = 0;
-};
-
-class line_iterator final : public sentencepiece::SentenceIterator {
- public:
-  explicit line_iterator(const std::function<std::optional<std::string>()>& next_line)
-      : next_line_(next_line), line_(next_line()) {}
-
-  bool done() const override { return !line_; }
-  void Next() override { line_ = next_line_(); }
-  const std::string& value() const override { return *line_; }
-  sentencepiece::util::Status status() const override { return {}; }
-
- private:
-  const std::function<std::optional<std::string>()>& next_line_;
-  std::optional<std::string> line_;
-};
+const sentencepiece_module& the_module() {
+  static const sentencepiece_module* const loaded = load_module();
+  return *loaded;
+}
 
 }  // namespace
 
 std::unique_ptr<tokenizer> make_sentencepiece(const std::string& path) {
-  return std::make_unique<sentencepiece_tokenizer>(path);
+  const mapped_file file(path);
+  auto made =
+      the_module().load({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+  if (!made) {
+    throw usage_error(fmt::format(
+        "cannot use {}: it is not a SentencePiece model; `rubato data tokenizer` makes one", path));
+  }
+  return made;
 }
 
 std::string train_sentencepiece(const std::function<std::optional<std::string>()>& next_line,
                                 std::int64_t vocabulary) {
-  line_iterator lines(next_line);
-  std::string model;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(
-      {{"model_prefix", ""},
-       {"vocab_size", std::to_string(vocabulary)},
-       {"model_type", "unigram"},
-       {"byte_fallback", "true"},
-       {"normalization_rule_name", "identity"},
-       {"remove_extra_whitespaces", "false"},
-       {"add_dummy_prefix", "false"},
-       {"num_threads", "16"},  // not the machine's: sums in training depend on it
-       {"minloglevel", "2"}},
-      &lines, &model);
-  if (!status.ok()) {
-    std::string reason = status.ToString();
-    std::replace(reason.begin(), reason.end(), '\n', ' ');
-    throw usage_error(fmt::format("cannot train a tokenizer of {} pieces: {}", vocabulary, reason));
+  std::string fault;
+  auto model = the_module().train(next_line, vocabulary, fault);
+  if (model.empty()) {
+    std::replace(fault.begin(), fault.end(), '\n', ' ');
+    throw usage_error(fmt::format("cannot train a tokenizer of {} pieces: {}", vocabulary, fault));
   }
   return model;
 }
