@@ -70,7 +70,8 @@ struct node_log {
 node_actor::behavior_type hand_played_node(actor_pointer<node_actor, hand_played_node_state> self,
                                            server_actor server, std::shared_ptr<node_log> log,
                                            worker_id workers) {
-  join_run join{caf::actor_cast<caf::strong_actor_ptr>(self), {}};
+  join_run join;
+  join.node = caf::actor_cast<caf::strong_actor_ptr>(self);
   for (worker_id i = 0; i < workers; ++i) join.workers.push_back(i);
   send(self, server, std::move(join));
   return {

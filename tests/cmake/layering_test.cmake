@@ -29,7 +29,7 @@ endfunction()
 
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
 foreach(folder IN ITEMS bytes config optim data storage monitoring coordination messages model actors app
-        bench cmake compare docs network recovery scripts tests transfer)
+        bench cmake compare corpus docs network recovery scripts tests transfer)
   file(WRITE "${SCRATCH_DIR}/${folder}/README.md" "What is in it.\n")
 endforeach()
 file(WRITE "${SCRATCH_DIR}/optim/a.hpp"

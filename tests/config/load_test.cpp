@@ -370,7 +370,8 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
       {"[modle]\nlayers = 1", "x.toml:1: unknown section [modle]; did you mean [model]?"},
       {"[diary]\nenabled = true",
        "x.toml:1: unknown section [diary]; the sections are run, clock, model, data, workers, "
-       "inner, outer, staleness, quota, window, network, evaluate, record, checkpoint, journal"},
+       "inner, outer, staleness, quota, window, network, evaluate, record, checkpoint, journal, "
+       "monitor"},
       {"run = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       {"[[run]]\nseed = 1", "x.toml:1: run is a section: its keys are run.<key>"},
       // The first mistake of the file comes first.
@@ -485,7 +486,7 @@ TEST_CASE("mistakes on the command line are reported as such") {
       {"quotas.speed", "fast", "unknown key quotas.speed = \"fast\"; did you mean quota.speeds?"},
       {"no.such", "7",
        "unknown key no.such = 7; the sections are run, clock, model, data, workers, inner, outer, "
-       "staleness, quota, window, network, evaluate, record, checkpoint, journal"},
+       "staleness, quota, window, network, evaluate, record, checkpoint, journal, monitor"},
       {"run", "7", "run is a section: its keys are run.<key>"},
       {"run.seed", "seven",
        "run.seed = \"seven\" must be a whole number from 0 to 9223372036854775807"},
