@@ -71,6 +71,7 @@ struct network_fixture : run_fixture {
     c.clock.mode = "wall";
     c.network.heartbeat_seconds = 0.1;
     c.network.silence_seconds = 5.0;
+    c.network.retry_seconds = 20.0;  // a node that comes too late does not wait for ever
     observer = ears;
   }
 
@@ -199,16 +200,17 @@ TEST_CASE_FIXTURE(network_fixture, "with overlap, workers elsewhere have two rou
   c.network.codec_down = "int8";
   c.outer.optimizer = "sgd";
   c.outer.lr = 0.3;
-  c.run.local_steps = 2000;
+  c.run.local_steps = 20'000;
   const auto server = serve();
   std::atomic<bool> leave{false};
   auto first = work(server, "node-a", 2, &leave);
   auto second = work(server, "node-b", 2);
   ears->wait_for_steps(1000);
   leave = true;
-  CHECK_NOTHROW(first.get());
+  ears->wait_for("has left");
   auto third = work(server, "node-c", 2);  // begins with whole versions again
   CHECK(end().outcome == "finished");
+  CHECK_NOTHROW(first.get());
   second.get();
   third.get();
   CHECK(summary_of_run.updates.abandoned == 0);

@@ -218,8 +218,10 @@ TEST_CASE("updates can be read to memory of the caller's, and are the same") {
   memory_file_system files;
   std::mt19937_64 random(11);
   {
+    std::vector<sample_record> samples;
+    for (int i = 0; i < 200; ++i) samples.push_back(random_record(random));
     journal_writer writer(files, "journal", this_run);
-    for (int i = 0; i < 200; ++i) writer.append(random_record(random).get());
+    for (const auto& sample : samples) writer.append(sample.get());
     writer.commit();
   }
   const auto written = read_journal(files, "journal").records;
