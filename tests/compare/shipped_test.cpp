@@ -73,6 +73,7 @@ TEST_CASE("the sweeps are comparisons over the quickstart") {
 TEST_CASE("the trade-offs of Local SGD are valid comparisons, small and in the paper's size") {
   CHECK(cells({"images/tradeoff-small.toml"}) > 0);
   CHECK(cells({"images/tradeoff-imagenet.toml"}) > 0);
+  CHECK(cells({"images/slow-momentum-small.toml"}) == 26);
 }
 
 TEST_CASE("the comparison of the toy is complete in itself") {
