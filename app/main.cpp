@@ -148,9 +148,10 @@ int run(int argc, char** argv) {
   auto* shards_option =
       prepare_command->add_option("--shards", preparing.shards, "How many; one for each source");
   prepare_command
-      ->add_option("--split", preparing.split,
-                   "What decides on a document's shard: iid (chance), source (its INPUT) or cluster "
-                   "(its words)")
+      ->add_option(
+          "--split", preparing.split,
+          "What decides on a document's shard: iid (chance), source (its INPUT) or cluster "
+          "(its words)")
       ->capture_default_str();
   prepare_command
       ->add_option("--held-out", preparing.held_out, "Share of the documents not to train on")
@@ -165,8 +166,8 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   tokenizer_options tokenizing;
-  auto* tokenizer_command = data_command->add_subcommand(
-      "tokenizer", "Train a SentencePiece tokenizer on files of text");
+  auto* tokenizer_command =
+      data_command->add_subcommand("tokenizer", "Train a SentencePiece tokenizer on files of text");
   tokenizer_command->add_option("INPUT", tokenizing.training.inputs, "Files and folders")
       ->required();
   tokenizer_command->add_option("--output", tokenizing.output, "The model's file")->required();

@@ -213,8 +213,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.paths",
        .member = at([](auto& c) -> auto& { return c.data.paths; }),
        .scope = key_scope::node,
-       .used_when =
-           when("data.kind", {"text", "tokens", "cifar10", "cifar100", "image-folder"}),
+       .used_when = when("data.kind", {"text", "tokens", "cifar10", "cifar100", "image-folder"}),
        .help = "Of text the shards: an entry is a file, folder or glob, or a list of these. Of "
                "tokens the folder of the corpus, which has shards of its own. Of CIFAR the folder "
                "that holds its files, or the files; of image-folder the folder that holds train/ "

@@ -11,8 +11,7 @@
 using namespace rubato;
 
 TEST_CASE("the recovery benchmark recovers what merging makes, and leaves nothing") {
-  const scratch_folder here(
-      "/var/tmp");  // on a disk where the one for temporary files may not be
+  const scratch_folder here("/var/tmp");  // on a disk where the one for temporary files may not be
   int told = 0;
   const auto report = measure_recovery(
       {}, {.directory = here.path(), .parameters = 50'000, .updates = 5, .repeats = 2},

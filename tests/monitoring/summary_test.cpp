@@ -127,8 +127,11 @@ TEST_CASE("summary.json has every promised key and every digit") {
         nlohmann::json({{"rounds", 0}, {"mean_seconds", 0.0}, {"max_seconds", 0.0}}));
   CHECK(json["evaluations_skipped"] == 0);
   CHECK(json["inner_states_behind"] == 0);
-  CHECK(json["bytes"] ==
-        nlohmann::json({{"down", 541'000'000}, {"up", 540'000'000}, {"within_groups", 0}, {"wire_down", 0}, {"wire_up", 0}}));
+  CHECK(json["bytes"] == nlohmann::json({{"down", 541'000'000},
+                                         {"up", 540'000'000},
+                                         {"within_groups", 0},
+                                         {"wire_down", 0},
+                                         {"wire_up", 0}}));
   CHECK(json["final"]["loss"] == 0.1 + 0.2);
   CHECK(json["final"]["perplexity"] == 1.35);
   CHECK(json["final"]["bits_per_byte"] == 0.43);

@@ -154,8 +154,8 @@ TEST_CASE_FIXTURE(fixture, "the tail is what comes after the checkpoint, but for
   run_journal journal(disk, directory, run.layout);
   journal.begin(identity);
   journal.add(events(0, 30));
-  journal.add(
-      std::make_shared<const event_list>(event_list{{.what = note_record{"topic", "text"}, .number = 30}}));
+  journal.add(std::make_shared<const event_list>(
+      event_list{{.what = note_record{"topic", "text"}, .number = 30}}));
   journal.commit();
   const auto extent = mend_journal(disk, directory, {identity, 1, 20});
 
