@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +21,9 @@ namespace rubato {
 child_process::child_process(std::vector<std::string> words) : name_(words.front()) {
   int to_child[2];
   int from_child[2];
-  if (::pipe2(to_child, O_CLOEXEC) != 0 || ::pipe2(from_child, O_CLOEXEC) != 0) {
+  // A socket, for who writes to a pipe that nobody reads is killed.
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to_child) != 0 ||
+      ::pipe2(from_child, O_CLOEXEC) != 0) {
     throw run_error("bench: no more pipes");
   }
   posix_spawn_file_actions_t actions;
@@ -50,6 +53,11 @@ child_process::~child_process() {
   ::kill(id_, SIGKILL);
   while (::waitpid(id_, nullptr, 0) < 0 && errno == EINTR) {
   }
+}
+
+void child_process::write_line(std::string line) {
+  line += '\n';
+  [[maybe_unused]] const auto sent = ::send(input_, line.data(), line.size(), MSG_NOSIGNAL);
 }
 
 std::optional<std::string> child_process::read_line() {

@@ -19,6 +19,8 @@ class child_process {
   child_process(const child_process&) = delete;
   child_process& operator=(const child_process&) = delete;
 
+  /// To its standard input. That it has ended is no error here; read_line() will tell.
+  void write_line(std::string line);
   /// The next line that it prints, without its end; nothing if it prints no more.
   std::optional<std::string> read_line();
   /// All that it still prints, until it has ended. Throws run_error unless it ends well.

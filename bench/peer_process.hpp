@@ -4,10 +4,9 @@
 // bench/peers/.
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdio>
 #include <string>
+
+#include "bench/child_process.hpp"
 
 namespace rubato {
 
@@ -16,20 +15,14 @@ class peer_process {
   /// `command` is given to the shell, in the environment that the user gave: without the kernels
   /// that Rubato has chosen for itself (model/blas.hpp). Throws run_error if that cannot be
   /// started.
-  explicit peer_process(std::string command);
-  /// Closes its input, which ends it.
-  ~peer_process();
-  peer_process(const peer_process&) = delete;
-  peer_process& operator=(const peer_process&) = delete;
+  explicit peer_process(const std::string& command);
 
   /// Seconds of one measurement, as the peer says. Throws run_error for any other answer.
   double measure();
 
  private:
   std::string command_;
-  std::FILE* to_ = nullptr;
-  std::FILE* from_ = nullptr;
-  pid_t child_ = -1;
+  child_process child_;
 };
 
 }  // namespace rubato
