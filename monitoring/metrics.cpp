@@ -194,27 +194,20 @@ const metric_description& find(std::string_view name, metric_kind wanted) {
 
 /// Makes metrics as the catalogue describes them.
 class metric_factory {
+  template <class Builder>
+  auto& family(Builder builder, const metric_description& about) {
+    return builder.Name(std::string(about.name)).Help(std::string(about.help)).Register(registry_);
+  }
+
  public:
-  prometheus::Family<prometheus::Counter>& counters(std::string_view name) {
-    const auto& about = find(name, kind::counter);
-    return prometheus::BuildCounter()
-        .Name(std::string(about.name))
-        .Help(std::string(about.help))
-        .Register(registry_);
+  auto& counters(std::string_view name) {
+    return family(prometheus::BuildCounter(), find(name, kind::counter));
   }
-  prometheus::Family<prometheus::Gauge>& gauges(std::string_view name) {
-    const auto& about = find(name, kind::gauge);
-    return prometheus::BuildGauge()
-        .Name(std::string(about.name))
-        .Help(std::string(about.help))
-        .Register(registry_);
+  auto& gauges(std::string_view name) {
+    return family(prometheus::BuildGauge(), find(name, kind::gauge));
   }
-  prometheus::Family<prometheus::Histogram>& histograms(std::string_view name) {
-    const auto& about = find(name, kind::histogram);
-    return prometheus::BuildHistogram()
-        .Name(std::string(about.name))
-        .Help(std::string(about.help))
-        .Register(registry_);
+  auto& histograms(std::string_view name) {
+    return family(prometheus::BuildHistogram(), find(name, kind::histogram));
   }
 
   std::vector<prometheus::MetricFamily> collect() const { return registry_.Collect(); }
