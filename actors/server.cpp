@@ -129,7 +129,10 @@ void server_state::check_workers_begin() const {
 // -- messages -----------------------------------------------------------------------------------
 
 void server_state::joined(const join_run& join) {
-  advance();  // what has happened before
+  after_what_is_due([this, join] { take_in(join); });
+}
+
+void server_state::take_in(const join_run& join) {
   if (finished_ || (needs_all() && peopled_)) return;
   const auto time = now();
   const auto node = caf::actor_cast<participant_actor>(join.node);
@@ -174,11 +177,13 @@ void server_state::joined(const join_run& join) {
     setup_.observer->started(setup_.plan);
   }
   carry_out(actions);
-  advance();
 }
 
 void server_state::left(const leave_run& leave) {
-  advance();  // what has happened before
+  after_what_is_due([this, leave] { let_leave(leave); });
+}
+
+void server_state::let_leave(const leave_run& leave) {
   if (needs_all()) return stop_without(leave);
   for (const auto worker : leave.workers) {
     if (nodes_.contains(worker)) let_go(now(), worker, leave.after_rounds);
@@ -191,7 +196,6 @@ void server_state::left(const leave_run& leave) {
   when_durable([this, courier = leave.node] {
     send(self_, caf::actor_cast<node_courier_actor>(courier), no_more_rounds{});
   });
-  advance();
 }
 
 /// On the virtual clock, of which a real loss is no part: nobody else would do the same.
@@ -267,19 +271,23 @@ void server_state::recording_ended() {
 
 void server_state::ticked(run_time time) {
   alarms_.erase(time);
-  if (!finished_ && now() >= away_until_) dismiss_away();
-  advance();
+  if (!away_.empty() && now() >= away_until_) {
+    after_what_is_due([this] { dismiss_away(); });
+  } else {
+    advance();
+  }
 }
 
 void server_state::stop() {
-  if (finished_) return;
-  dismiss_away();
-  if (setup_.run->settings.checkpoint.every_versions == 0 || !peopled_) {
-    carry_out(coordinator_->stop(now()));
-    return;
-  }
-  stopping_ = true;
-  advance();
+  after_what_is_due([this] {
+    if (finished_) return;
+    dismiss_away();
+    if (setup_.run->settings.checkpoint.every_versions == 0 || !peopled_) {
+      carry_out(coordinator_->stop(now()));
+    } else {
+      stopping_ = true;
+    }
+  });
 }
 
 // -- the run's clock ----------------------------------------------------------------------------
@@ -289,30 +297,51 @@ run_time server_state::now() const {
   return std::max(events_.now(), setup_.run->clock.now());
 }
 
-/// Takes events in the order of the run's clock, as far as they have happened.
+/// What nobody planned happens in the order of the run's clock too, or the journal would tell of it
+/// before that which was due, but had to wait for the disk.
+void server_state::after_what_is_due(std::function<void()> step) {
+  unplanned_.push_back(std::move(step));
+  advance();
+}
+
+/// Does what has happened by now, in the order of the run's clock.
 void server_state::advance() {
-  if (!peopled_) return;  // also a run that goes on waits for its workers
-  while (!finished_ && next_record_ < outbox_.durable_before() + record_queue) {
+  while (next_step()) {
+  }
+}
+
+/// False if nothing has happened, or it has to wait; something will call advance() then.
+bool server_state::next_step() {
+  const bool under_way = peopled_ && !finished_;  // also a run that goes on waits for its workers
+  if (under_way) {
+    if (next_record_ >= outbox_.durable_before() + record_queue) return false;
     if (divergence_->diverged()) {
       carry_out(coordinator_->stop(now()));
-      return;
+      return true;
     }
     if (checkpoint_is_due()) take_checkpoint();
-    if (checkpointing_ && (stopping_ || !begun_)) return;
+    if (checkpointing_ && (stopping_ || !begun_)) return false;
     begun_ = true;
     if (stopping_) {
       carry_out(coordinator_->stop(now()));
-      return;
+      return true;
     }
     events_.set_window_end(coordinator_->window_end());
     const auto event = events_.next();
+    if (event && may_take(*event)) {
+      events_.take();
+      take(*event);
+      return true;
+    }
     if (!event && coordinator_->stranded() && (!setup_.open || needs_all())) {
       throw run_error("all workers have left, and workers.events brings none of them back");
     }
-    if (!event || !may_take(*event)) return;
-    events_.take();
-    take(*event);
   }
+  if (unplanned_.empty()) return false;
+  const auto step = std::move(unplanned_.front());
+  unplanned_.pop_front();
+  step();
+  return true;
 }
 
 bool server_state::checkpoint_is_due() const {

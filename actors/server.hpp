@@ -111,8 +111,13 @@ class server_state {
   bool needs_all() const { return setup_.open && !setup_.run->on_wall_clock(); }
   void stop_without(const leave_run& leave);
 
+  void take_in(const join_run& join);
+  void let_leave(const leave_run& leave);
+
   run_time now() const;
+  void after_what_is_due(std::function<void()> step);
   void advance();
+  bool next_step();
   bool checkpoint_is_due() const;
   bool may_take(const event_queue::event& event);
   void take(const event_queue::event& event);
@@ -151,6 +156,7 @@ class server_state {
   std::unique_ptr<data_parallel> data_parallel_;
   std::unique_ptr<versions_down> down_;
   event_queue events_;
+  std::deque<std::function<void()>> unplanned_;  // of after_what_is_due()
   std::set<run_time> alarms_;  // wall clock: a clock_ticked is on its way for each of these times
   version_ptr current_;
   std::map<update_id, std::shared_ptr<const submission>> arrived_;  // not settled yet

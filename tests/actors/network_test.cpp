@@ -5,11 +5,15 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <future>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "actors/interfaces.hpp"
 #include "actors/work.hpp"
@@ -19,6 +23,7 @@
 using namespace rubato;
 using namespace rubato::fake;
 using namespace std::chrono_literals;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -34,6 +39,7 @@ class listener final : public run_observer {
     const std::lock_guard lock(mutex_);
     local_steps_ = p.local_steps;
     changed_.notify_all();
+    if (local_steps_ >= die_after) throw std::runtime_error("killed");
   }
 
   /// The first remark with this in it.
@@ -57,6 +63,8 @@ class listener final : public run_observer {
     const std::lock_guard lock(mutex_);
     return local_steps_;
   }
+
+  std::int64_t die_after = std::numeric_limits<std::int64_t>::max();
 
  private:
   std::mutex mutex_;
@@ -401,6 +409,29 @@ TEST_CASE_FIXTURE(network_fixture,
     check_balance();
     for (const auto& u : lines("updates.jsonl")) CHECK(u["incarnation"] == 1);
   }
+}
+
+TEST_CASE_FIXTURE(
+    network_fixture,
+    "nodes that come while the first checkpoint is written come in the journal's order") {
+  fs::remove_all(root);
+  root = fs::temp_directory_path() / root.filename();  // a disk that takes its time
+  c.workers.count = 6;
+  c.run.local_steps = 1000;
+  c.checkpoint.every_versions = 1000;
+  c.run.resume = "auto";
+  c.network.retry_seconds = 0.0;
+  auto server = serve();
+  ears->die_after = 200;
+  std::vector<std::future<void>> nodes;
+  for (int i = 0; i < 6; ++i) nodes.push_back(work(server, "early-" + std::to_string(i), 1));
+  CHECK_THROWS_WITH_AS(end(), doctest::Contains("killed"), run_error);
+  for (auto& node : nodes) CHECK_THROWS_AS(node.get(), run_error);
+
+  server = serve_again();
+  auto late = work(server, "late", 6);
+  CHECK(end().outcome == "finished");
+  late.get();
 }
 
 namespace {
