@@ -159,19 +159,24 @@ words settings_of(const cluster_bench_options& o, const std::string& folder) {
           "false"};
 }
 
-/// Seconds between the updates of each worker, but for its first ones.
-std::vector<double> periods_of(const std::string& directory) {
-  std::map<int, double> before;
+/// Seconds a round takes each worker, from its first update on. With overlap long and short ones
+/// take turns, as a round waits for the reply to the one before the last: two are looked at
+/// together.
+std::vector<double> periods_of(const std::string& directory, bool overlap) {
+  const std::size_t together = overlap ? 2 : 1;
+  std::map<int, std::vector<double>> settled;
   std::vector<double> periods;
   std::ifstream in(directory + "/updates.jsonl");
   for (std::string text; std::getline(in, text);) {
     const auto line = nlohmann::json::parse(text);
     if (line.at("fate") != "applied") continue;
-    const double now = line.at("settled_seconds");
-    const auto [last, first] = before.emplace(line.at("worker").get<int>(), now);
-    if (!first) periods.push_back(now - std::exchange(last->second, now));
+    auto& times = settled[line.at("worker").get<int>()];
+    times.push_back(line.at("settled_seconds"));
+    if (times.size() <= together) continue;
+    const double before = times[times.size() - 1 - together];
+    periods.push_back((times.back() - before) / static_cast<double>(together));
   }
-  if (periods.empty()) throw run_error("bench cluster: no worker has sent two updates");
+  if (periods.empty()) throw run_error("bench cluster: no worker has sent enough updates");
   return periods;
 }
 
@@ -196,7 +201,7 @@ std::vector<double> periods_on_links(const cluster_bench_options& o,
                                       "--insecure-network", "--run.threads", "1"})));
   }
   server.finish();
-  return periods_of(scratch.path() + "/run");
+  return periods_of(scratch.path() + "/run", o.overlap);
 }
 
 /// The same on the virtual clock, in one process.
@@ -208,7 +213,7 @@ std::vector<double> periods_on_virtual_clock(const cluster_bench_options& o, dou
                       "--network.bandwidth_mbit", fmt::format("[{}]", mbit)} +
                 settings_of(o, scratch.path()))
       .finish();
-  return periods_of(scratch.path() + "/run");
+  return periods_of(scratch.path() + "/run", o.overlap);
 }
 
 }  // namespace
