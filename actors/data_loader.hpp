@@ -1,4 +1,5 @@
-// The data loader actor: makes the batches of running rounds a few ahead of the lanes. Each round
+// The data loader actor: makes the batches of running rounds a few ahead of the lanes, where that
+// takes so long that lanes would wait. Each round
 // has at most data.prefetch batches that were sent or begun and not yet used, so its memory is
 // bounded. Not here: the threads that make them (data/batch_pool.hpp).
 #pragma once
@@ -24,8 +25,8 @@ struct data_loader_state {
   std::map<caf::actor_id, supply> supplies;  // by lane
 };
 
-/// How many threads make batches beside the actor's own: data.loader_threads, or what suits the
-/// data.
+/// How many threads make batches: data.loader_threads, or what suits the data. 0: there is no data
+/// loader, and lanes make theirs.
 std::size_t loader_threads(const run_context& run);
 
 data_loader_actor::behavior_type data_loader(

@@ -94,6 +94,7 @@ using server_actor = actor_interface<
     takes<leave_run>,           // from a courier, whose node leaves or is lost
     takes<submit_update>,       // from a worker
     takes<version_evaluated>,   // from the evaluator
+    takes<commit_records>,      // from itself: hand what happened to the recorder
     takes<records_durable>,     // from the recorder: what follows from these may leave
     takes<worker_captured>,     // from a worker, to the recorder
     takes<capture_written>,     // from the recorder, to the worker's node

@@ -27,10 +27,16 @@ void begin(pointer self, const run_round& job) {
   state.running.emplace(state.run->activity);
   state.inner = job.inner;
   state.begun = state.run->clock.now();
-  state.waiting = state.begun;
   state.waited = run_time{0};
-  state.taken = 0;
   take_over_if_due(state);
+  if (!state.loader) {
+    state.shard = job.work.shard;
+    state.next = job.work.data_position;
+    send(self, lane_actor(self), take_step{job.work.id});
+    return;
+  }
+  state.waiting = state.begun;
+  state.taken = 0;
   send(self, state.loader,
        open_batches{job.work.id, job.work.shard, job.work.data_position, job.work.steps});
 }
@@ -81,20 +87,36 @@ void hand_back(pointer self) {
        round_finished{state.index, std::move(content), std::move(result.went), result.replied});
 }
 
-void step(pointer self, const update_id& round) {
+std::shared_ptr<const batch> make_batch(lane_state& state) {
+  const auto begun = state.run->clock.now();
+  auto made =
+      std::make_shared<const batch>(state.run->data->training_batch(state.shard, state.next++));
+  state.waited += state.run->clock.now() - begun;
+  return made;
+}
+
+/// One that the loader has sent; null if there is none yet.
+std::shared_ptr<const batch> take_batch(pointer self, const update_id& round) {
   auto& state = state_of(self);
-  if (round != state.current) return;
   if (state.batches.empty()) {
     state.waiting = state.run->clock.now();
-    return;
+    return nullptr;
   }
-  const auto next = std::move(state.batches.front());
+  auto next = std::move(state.batches.front());
   state.batches.pop_front();
   // Told by halves of what is prefetched: to wake the loader at every step costs as much as a small
   // step itself.
   if (2 * ++state.taken > state.run->settings.data.prefetch) {
     send(self, state.loader, batches_taken{round, std::exchange(state.taken, 0)});
   }
+  return next;
+}
+
+void step(pointer self, const update_id& round) {
+  auto& state = state_of(self);
+  if (round != state.current) return;
+  const auto next = state.loader ? take_batch(self, round) : make_batch(state);
+  if (!next) return;
   state.round->step(*next);
   state.run->activity->steps += 1;
   take_over_if_due(state);
@@ -115,7 +137,7 @@ void reply(pointer self, const take_over& taken) {
 void drop(pointer self, const update_settled& settled) {
   auto& state = state_of(self);
   if (settled.id != state.current) return;
-  send(self, state.loader, settled);
+  if (state.loader) send(self, state.loader, settled);
   state.current.reset();
   state.running.reset();
   state.inner.reset();

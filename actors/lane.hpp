@@ -1,5 +1,6 @@
 // The lane actor: a thread that computes. It runs one round at a time for whichever worker the node
-// gives it, one inner step a message, and hands back a pseudo-gradient.
+// gives it, one inner step a message, and hands back a pseudo-gradient. Batches come from the data
+// loader or, where there is none, are made here as they are needed.
 #pragma once
 
 #include <deque>
@@ -34,7 +35,7 @@ struct lane_state {
   run_context_ptr run;
   std::uint32_t index = 0;
   node_actor node;
-  data_loader_actor loader;
+  data_loader_actor loader;            // may be null
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
   std::optional<update_id> current;    // the round that is being computed
   std::optional<running_round> running;
@@ -44,6 +45,8 @@ struct lane_state {
   std::optional<run_time> waiting;     // for a batch, since then
   run_time waited{0};                  // for batches of this round
   std::deque<std::shared_ptr<const batch>> batches;
+  shard_id shard = 0;       // of the batch to make next, where there is no loader ...
+  std::uint64_t next = 0;   // ... and its position
   std::uint32_t taken = 0;  // batches since the loader was told
 };
 

@@ -48,7 +48,9 @@ void free_lane(pointer self, std::uint32_t lane) {
 void start(pointer self, const run_context_ptr& run, const host_actor& host,
            const std::vector<worker_id>& workers, std::int64_t lanes) {
   auto& state = state_of(self);
-  state.loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
+  if (loader_threads(*run) > 0) {
+    state.loader = self->spawn<caf::detached + caf::linked>(data_loader, run);
+  }
   for (std::int64_t i = 0; i < lanes; ++i) {
     const auto index = static_cast<std::uint32_t>(i);
     state.lanes.push_back(

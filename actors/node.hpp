@@ -27,7 +27,8 @@ struct node_state {
   };
 
   std::map<worker_id, member> workers;
-  data_loader_actor loader;  // kept here: one that nobody refers to ends, and takes the node along
+  data_loader_actor
+      loader;  // may be null; kept here: one that nobody refers to ends, and takes the node along
   std::vector<lane_actor> lanes;
   std::vector<std::uint32_t> free_lanes;
   std::map<place_in_queue, run_round> ready;

@@ -235,7 +235,7 @@ void server_state::evaluated(const version_evaluated& evaluated) {
   last_ = *evaluated.result;
   if (!best_ || last_->loss < best_->loss) best_ = last_;
   divergence_->evaluated(last_->loss);
-  send(self_, recorder_, evaluated);
+  tell_recorder(evaluated);
   if (setup_.observer) setup_.observer->evaluated(*last_);
   if (finished_) {
     end_when_evaluated();
@@ -251,7 +251,7 @@ void server_state::recorded(std::uint64_t before) {
 }
 
 void server_state::captured(const worker_captured& worker) {
-  send(self_, recorder_, worker);
+  tell_recorder(worker);
 }
 
 void server_state::capture_ended(const capture_written& written) {
@@ -386,7 +386,7 @@ void server_state::take(const event_queue::event& event) {
     carry_out(coordinator_->update_arrived(
         event.time, update, decided ? std::optional(decided.mapped()) : std::nullopt));
     record_if_gone(event.time, round->worker);  // it wanted to go, and this was its last
-    flush_records();
+    flush_records_soon();
   } else if (const auto* planned = std::get_if<worker_change>(&event.what)) {
     change(event.time, *planned);
   } else {
@@ -422,7 +422,7 @@ void server_state::record_change(run_time time, worker_id worker, const char* wh
   if (setup_.observer && !setup_.open && !doing_again_) {
     setup_.observer->worker_changed(*record);
   }
-  send(self_, recorder_, rubato::record_change{std::move(record)});
+  tell_recorder(rubato::record_change{std::move(record)});
 }
 
 action_list server_state::let_join(run_time time, worker_id worker) {
@@ -453,7 +453,7 @@ void server_state::carry_out(const action_list& actions) {
   for (const auto& action : actions) {
     std::visit([this](const auto& a) { carry_out(a); }, action);
   }
-  flush_records();
+  flush_records_soon();
 }
 
 void server_state::carry_out(const assign_action& action) {
@@ -667,10 +667,8 @@ void server_state::evaluate() {
 void server_state::end_when_evaluated() {
   if (ending_ || !evaluations_.empty()) return;
   ending_ = true;
-  flush_records();  // they come before the end
   setup_.result->summary = summarise();
-  send(self_, recorder_,
-       record_end{current_, std::make_shared<const run_summary>(*setup_.result->summary)});
+  tell_recorder(record_end{current_, std::make_shared<const run_summary>(*setup_.result->summary)});
 }
 
 run_summary server_state::summarise() const {
@@ -765,6 +763,9 @@ server_actor::behavior_type server(server_state::pointer self, server_setup setu
       },
       [self](const version_evaluated& evaluated) {
         guarded(self, "server", [&] { state_of(self).evaluated(evaluated); });
+      },
+      [self](const commit_records&) {
+        guarded(self, "server", [&] { state_of(self).flush_records(); });
       },
       [self](const records_durable& records) {
         guarded(self, "server", [&] { state_of(self).recorded(records.before); });

@@ -64,6 +64,7 @@ class server_state {
   void remarked(const remark& said);
   void submitted(const submit_update& submit);
   void evaluated(const version_evaluated& evaluated);
+  void flush_records();
   void recorded(std::uint64_t before);
   void captured(const worker_captured& worker);
   void capture_ended(const capture_written& written);
@@ -91,7 +92,9 @@ class server_state {
   // -- server_journal.cpp
   bool journals() const { return setup_.run->settings.journal.enabled; }
   void record(run_event event);
-  void flush_records();
+  void flush_records_soon();
+  template <typename Message>
+  void tell_recorder(Message message);
   std::shared_ptr<const server_reading> take_reading();
   void when_durable(std::function<void()> leave);
   void deliver();
@@ -173,7 +176,8 @@ class server_state {
   std::deque<evaluate_version> evaluations_;  // that are not back yet
 
   std::uint64_t next_record_ = 0;            // of the journal or, without one, sent to the recorder
-  std::vector<run_event> events_to_record_;  // of the actions that are being carried out
+  std::vector<run_event> events_to_record_;  // that the recorder was not told of ...
+  bool flushing_ = false;                    // ... but soon will
   outbox<std::function<void()>> outbox_;     // what waits for records to be durable
   std::uint64_t merges_ = 0;                 // those of groups too
   std::vector<double> merge_seconds_;        // of those since the last reading, if there is a probe
@@ -214,6 +218,13 @@ class server_state {
   std::optional<evaluation> last_;
   std::optional<evaluation> best_;
 };
+
+/// In the order of what happens: after what was recorded before.
+template <typename Message>
+void server_state::tell_recorder(Message message) {
+  flush_records();
+  send(self_, recorder_, std::move(message));
+}
 
 server_actor::behavior_type server(server_state::pointer self, server_setup setup);
 

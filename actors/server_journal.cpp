@@ -22,7 +22,7 @@ namespace {
 
 // -- there --------------------------------------------------------------------------------------
 
-/// Gives the event its number; the recorder is told by flush_records().
+/// Gives the event its number; the recorder is told by flush_records_soon().
 void server_state::record(run_event event) {
   const bool of_interest = std::holds_alternative<settled_round>(event.what) || setup_.probe;
   if (!journals() && !of_interest) return;
@@ -38,8 +38,17 @@ void server_state::record(run_event event) {
   if (tail_ && tail_->next() == nullptr) leave_tail(journal_end(tail_->end()));
 }
 
-/// All that one event led to goes together, so that no merge is durable in part.
+/// To be called when an event has led to all that it leads to: no merge is durable in part. Waking
+/// the recorder takes longer than much of what it is told, so it is told together what comes close
+/// together.
+void server_state::flush_records_soon() {
+  if (tail_ || doing_again_) return flush_records();  // before the journal goes on
+  if (events_to_record_.empty() || std::exchange(flushing_, true)) return;
+  send(self_, server_actor(self_), commit_records{});
+}
+
 void server_state::flush_records() {
+  flushing_ = false;
   if (events_to_record_.empty()) return;
   send(self_, recorder_,
        record_events{

@@ -22,9 +22,8 @@ void server_state::take_checkpoint() {
   checkpoint_ = coordinator_->version();
   checkpointing_ = true;
   checkpoint_is_last_ = stopping_;
-  send(self_, recorder_,
-       begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_, nodes_.size(),
-                        next_record_});
+  tell_recorder(begin_checkpoint{std::make_shared<const snapshot>(capture()), *checkpoint_,
+                                 nodes_.size(), next_record_});
   // Messages keep their order, in the outbox too: each worker is told after all that happened
   // before, and before all that happens from now on.
   for (const auto& [worker, node] : nodes_) {

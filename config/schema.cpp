@@ -326,8 +326,9 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.data.loader_threads; }),
        .scope = key_scope::node,
        .range = from_to(0, 1024),
-       .help = "Threads that make batches; 0: the data loader's own, or one for each core where "
-               "images have to be decoded. Without effect on results."},
+       .help = "Threads that make batches ahead of the steps; 0: one for each core where images "
+               "have to be decoded, otherwise none: they are made when they are needed. Without "
+               "effect on results."},
 
       // -- workers ------------------------------------------------------------------------------
       {.name = "workers.count",

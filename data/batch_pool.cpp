@@ -43,19 +43,11 @@ batch_pool::stream_ptr batch_pool::open(std::size_t shard, std::uint64_t positio
 
 void batch_pool::make(const stream_ptr& s, std::uint64_t count) {
   check();
-  std::unique_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   for (; count > 0 && s->next < s->end; --count) {
-    const auto position = s->next++;
     s->made.emplace_back();
-    if (threads_.empty()) {
-      lock.unlock();
-      auto made = std::make_shared<const batch>(data_->training_batch(s->shard, position));
-      lock.lock();
-      hand_out(*s, position, std::move(made));
-    } else {
-      jobs_.push_back({s, position});
-      asked_.notify_one();
-    }
+    jobs_.push_back({s, s->next++});
+    asked_.notify_one();
   }
 }
 

@@ -29,8 +29,8 @@ class batch_pool {
   struct stream;  // consecutive batches of a shard
   using stream_ptr = std::shared_ptr<stream>;
 
-  /// With no threads, whoever asks for batches makes them. `on_failure` is called once, by any
-  /// thread, when a thread could not make a batch: then it is time to call make() or check().
+  /// With at least one thread. `on_failure` is called once, by any thread, when a batch could not
+  /// be made: then it is time to call make() or check().
   batch_pool(std::shared_ptr<const dataset> data, std::size_t threads,
              std::function<void()> on_failure);
   /// Waits for the batches that are being made, and drops what is not begun.
@@ -41,8 +41,7 @@ class batch_pool {
   /// A stream of `count` batches of a shard from `position` on. Begins no batch.
   stream_ptr open(std::size_t shard, std::uint64_t position, std::uint64_t count, receiver to);
 
-  /// Makes so many more of the stream's batches, or as many as are left of it. Throws like check()
-  /// and, where the pool has no threads, what making a batch throws.
+  /// Makes so many more of the stream's batches, or as many as are left of it. Throws like check().
   void make(const stream_ptr& s, std::uint64_t count);
 
   /// Makes no more of it: after the return, its receiver is not called any more.

@@ -201,7 +201,8 @@ struct continue_journal {
   std::shared_ptr<const journal_end> end;
 };
 
-/// Recorder to itself: make durable what was appended by now.
+/// Server to itself, behind all that waits for it already: hand to the recorder what was recorded
+/// by now. Recorder to itself, in the same way: make durable what was appended.
 struct commit_records {};
 
 /// Server to recorder: a line for the timeline.

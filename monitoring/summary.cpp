@@ -122,7 +122,7 @@ std::string costs(const run_summary& s) {
   row("utilisation", fmt::format("{:.1f}% of the workers' time ({} clock) was local steps",
                                  100.0 * s.utilisation, s.clock));
   if (s.data_wait >= worth_saying) {
-    row("data", fmt::format("{:.1f}% of the real time of rounds was waiting for the data loader",
+    row("data", fmt::format("{:.1f}% of the real time of rounds was spent on waiting for batches",
                             100.0 * s.data_wait));
   }
   row("staleness", fmt::format("mean {:.2f}, median {}, 99% at most {}, max {}", s.staleness.mean,

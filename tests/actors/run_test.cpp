@@ -176,7 +176,7 @@ TEST_CASE_FIXTURE(fixture, "an exception in a lane ends the run with its text") 
 
 TEST_CASE_FIXTURE(fixture, "data that cannot be read ends the run with the reason") {
   data->failing_shard = 2;
-  CHECK_THROWS_WITH_AS(run(), "data loader: the disk is on fire", run_error);
+  CHECK_THROWS_WITH_AS(run(), "lane: the disk is on fire", run_error);
 }
 
 TEST_CASE_FIXTURE(fixture, "a model that cannot be evaluated ends the run with the reason") {

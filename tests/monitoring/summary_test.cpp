@@ -285,7 +285,7 @@ TEST_CASE("the closing summary tells of what went wrong only if it did") {
                  "paces\n"));
   CHECK(contains(text,
                  "  evaluations    3 skipped: each fell due while another was still running\n"));
-  CHECK(contains(text, "25.0% of the real time of rounds was waiting for the data"));
+  CHECK(contains(text, "25.0% of the real time of rounds was spent on"));
   CHECK(contains(text, "\n                 5 more abandoned, because their workers left\n"));
   CHECK(contains(text, "\n                 (rejected: 1 not_finite, 1 outlier)\n"));
   run_summary fine = some_summary();

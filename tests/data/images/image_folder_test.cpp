@@ -257,9 +257,9 @@ TEST_CASE("the same files give the same batches on any number of loader threads"
                                       0) == 0);
     return made;
   };
-  const auto reference = batches(0);
+  const auto reference = batches(1);
   REQUIRE(reference.size() == 30);
-  for (const std::size_t threads : {1, 2, 5}) {
+  for (const std::size_t threads : {2, 5}) {
     CAPTURE(threads);
     const auto made = batches(threads);
     REQUIRE(made.size() == 30);
