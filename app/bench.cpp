@@ -8,6 +8,7 @@
 #include "bench/journal.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
+#include "bench/scale.hpp"
 #include "bench/step.hpp"
 #include "bench/wire.hpp"
 #include "config/error.hpp"
@@ -62,6 +63,10 @@ int bench_wire(const bench_wire_options& options) {
   if (!options.send) return show(measure_wire(options.measurement, tell), options.json);
   send_over_wire(options.measurement);
   return exit_done;
+}
+
+int bench_scale(const bench_scale_options& options) {
+  return show(measure_scale(options.measurement, tell), options.json);
 }
 
 int bench_cluster(const bench_cluster_options& options) {

@@ -9,6 +9,7 @@
 #include "bench/journal.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
+#include "bench/scale.hpp"
 #include "bench/step.hpp"
 #include "bench/wire.hpp"
 #include "config/load.hpp"
@@ -183,6 +184,14 @@ struct bench_cluster_options {
 
 /// `rubato bench cluster`: returns the exit code.
 int bench_cluster(const bench_cluster_options& options);
+
+struct bench_scale_options {
+  scale_bench_options measurement;
+  bool json = false;
+};
+
+/// `rubato bench scale`: returns the exit code.
+int bench_scale(const bench_scale_options& options);
 
 /// `rubato bench recovery`: returns the exit code.
 int bench_recovery(const bench_recovery_options& options);

@@ -296,6 +296,27 @@ int run(int argc, char** argv) {
   wire_command->add_flag("--json", wire_bench.json, "Print JSON, with every single measurement");
   wire_command->add_flag("--send", wire_bench.send, "Be the other process")->group("");
 
+  bench_scale_options scale_bench;
+  auto* scale_command = bench_command->add_subcommand(
+      "scale", "What thousands of workers cost in one process, against CAF's messages alone");
+  auto& scale = scale_bench.measurement;
+  scale_command->add_option("--workers", scale.workers, "Many")
+      ->check(CLI::Range(2, 1'000'000))
+      ->capture_default_str();
+  scale_command->add_option("--few", scale.few, "Workers to compare with, fewer")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  scale_command->add_option("--parameters", scale.parameters, "Of a learner without network")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  scale_command->add_option("--updates", scale.updates, "Of a run")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  scale_command->add_option("--repeats", scale.repeats, "Measurements of each side")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  scale_command->add_flag("--json", scale_bench.json, "Print JSON, with every single measurement");
+
   bench_cluster_options cluster_bench;
   auto* cluster_command =
       bench_command->add_subcommand("cluster",
@@ -430,6 +451,10 @@ int run(int argc, char** argv) {
     without_keys("bench wire");
     return bench_wire(wire_bench);
   }
+  if (*scale_command) {
+    without_keys("bench scale");
+    return bench_scale(scale_bench);
+  }
   if (*cluster_command) {
     without_keys("bench cluster");
     return bench_cluster(cluster_bench);
@@ -437,7 +462,7 @@ int run(int argc, char** argv) {
   if (*bench_command && !*step_command) {
     throw usage_error(
         "command line: `rubato bench` needs to know what to measure; there are step, merge, "
-        "journal, recovery, wire and cluster");
+        "journal, recovery, wire, cluster and scale");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,10 +28,12 @@ child_process::child_process(std::vector<std::string> words) : name_(words.front
       ::pipe2(from_child, O_CLOEXEC) != 0) {
     throw run_error("bench: no more pipes");
   }
+  errors_ = ::memfd_create("errors", MFD_CLOEXEC);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, errors_, STDERR_FILENO);
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -42,6 +46,7 @@ child_process::child_process(std::vector<std::string> words) : name_(words.front
   if (error != 0) {
     ::close(input_);
     ::close(output_);
+    ::close(errors_);
     throw run_error(fmt::format("bench: {} cannot be started; is it installed?", name_));
   }
 }
@@ -49,6 +54,7 @@ child_process::child_process(std::vector<std::string> words) : name_(words.front
 child_process::~child_process() {
   ::close(input_);
   ::close(output_);
+  ::close(errors_);
   if (id_ < 0) return;
   ::kill(id_, SIGKILL);
   while (::waitpid(id_, nullptr, 0) < 0 && errno == EINTR) {
@@ -76,10 +82,24 @@ std::string child_process::finish() {
     text.append(buffer, static_cast<std::size_t>(size));
   }
   int status = 0;
-  while (::waitpid(id_, &status, 0) < 0 && errno == EINTR) {
+  rusage used{};
+  while (::wait4(id_, &status, 0, &used) < 0 && errno == EINTR) {
   }
   id_ = -1;
-  if (status != 0) throw run_error(fmt::format("bench: {} has failed: {}", name_, text));
+  peak_memory_ = static_cast<std::uint64_t>(used.ru_maxrss) << 10;
+  if (status != 0) {
+    throw run_error(fmt::format("bench: {} has failed: {}{}", name_, text, errors()));
+  }
+  return text;
+}
+
+std::string child_process::errors() const {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t size = 0;
+       (size = ::pread(errors_, buffer, sizeof(buffer), static_cast<off_t>(text.size()))) > 0;) {
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
   return text;
 }
 

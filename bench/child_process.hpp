@@ -1,9 +1,10 @@
 // A program that a benchmark starts next to itself, with a pipe to its standard input and one from
-// its standard output.
+// its standard output. What it says on standard error is kept for when it fails.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,14 +26,20 @@ class child_process {
   std::optional<std::string> read_line();
   /// All that it still prints, until it has ended. Throws run_error unless it ends well.
   std::string finish();
+  /// What it has said on standard error.
+  std::string errors() const;
+  /// The most memory that it had, in bytes; after finish().
+  std::uint64_t peak_memory() const { return peak_memory_; }
 
   pid_t id() const { return id_; }
 
  private:
   std::string name_;
   pid_t id_ = -1;
+  std::uint64_t peak_memory_ = 0;
   int input_ = -1;   // we write
   int output_ = -1;  // we read
+  int errors_ = -1;  // a file without a name
 };
 
 /// This program itself.

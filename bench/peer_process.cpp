@@ -23,7 +23,8 @@ double peer_process::measure() {
   char* end = nullptr;
   const double seconds = std::strtod(line.c_str(), &end);
   if (end == line.c_str() || *end != '\0' || !(seconds > 0.0)) {
-    throw run_error("bench: " + command_ + " did not answer with its seconds");
+    throw run_error("bench: " + command_ + " did not answer with its seconds: " + line +
+                    child_.errors());
   }
   return seconds;
 }
