@@ -81,6 +81,7 @@ struct link_conditions {
   // Each connection is reset when about so many bytes, half to all of it, went up; 0: never.
   std::uint64_t cut_after = 0;
   // Bytes are taken, and never arrive: what is left of a connection whose other end has lost power.
+  // A connection that this was done to stays so.
   bool swallow_up = false;
   bool swallow_down = false;
 };
@@ -140,6 +141,7 @@ class link_proxy {
     std::deque<piece> pieces = {};
     std::size_t queued = 0;
     clock::time_point line_is_free = {};
+    bool is_lost = false;
   };
 
   struct connection {
@@ -222,20 +224,27 @@ class link_proxy {
       }
       bytes.resize(static_cast<std::size_t>(size));
       if (d.up && c.first) remember(bytes);
-      if (d.up ? conditions.swallow_up : conditions.swallow_down) continue;
-      if (conditions.unharmed > 0 && bytes.size() > 8192 && ++long_pieces_ > conditions.unharmed) {
-        long_pieces_ = 0;
-        flips_ += 1;
-        const auto where = bytes.size() / 4 + random_.below(bytes.size() / 2);
-        bytes[where] = static_cast<char>(bytes[where] ^ (1 << random_.below(8)));
+      // TCP never carries what comes after bytes that were lost.
+      d.is_lost = d.is_lost || (d.up ? conditions.swallow_up : conditions.swallow_down);
+      if (!d.is_lost) {
+        harm(bytes, conditions);
+        queue(d, std::move(bytes), conditions);
       }
-      queue(d, std::move(bytes), conditions);
       if (d.up) c.went_up += static_cast<std::uint64_t>(size);
       if (conditions.cut_after > 0 &&
           static_cast<double>(c.went_up) > c.cut_at * static_cast<double>(conditions.cut_after)) {
         return cut(c);
       }
     }
+  }
+
+  void harm(std::string& bytes, const link_conditions& conditions) {
+    if (conditions.unharmed == 0 || bytes.size() <= 8192) return;
+    if (++long_pieces_ <= conditions.unharmed) return;
+    long_pieces_ = 0;
+    flips_ += 1;
+    const auto where = bytes.size() / 4 + random_.below(bytes.size() / 2);
+    bytes[where] = static_cast<char>(bytes[where] ^ (1 << random_.below(8)));
   }
 
   /// In small pieces, each due when the line has carried it.
