@@ -216,7 +216,7 @@ void server_state::submitted(const submit_update& submit) {
   if (coordinator_->awaits(update.id)) {
     const auto [place, is_new] = arrived_.try_emplace(update.id);
     if (!is_new) return;  // it waits for its time
-    place->second = decoded(submit.content);
+    place->second = looked_through(submit.content);
     // No two events at the same time: the journal tells in which order things happened by that.
     constexpr run_time later{1};
     if (setup_.run->on_wall_clock()) {
@@ -481,17 +481,37 @@ void server_state::carry_out(const assign_action& action) {
 void server_state::carry_out(const apply_action& action) {
   std::vector<merge_input> inputs;
   const merge_place place{++merges_, action.group, action.inner_lr};
+  const bool whole = similarity_ || action.kind == round_kind::gradient;
   for (std::size_t i = 0; i < action.updates.size(); ++i) {
     const auto& id = action.updates[i];
     merged_[id] = place;
-    merge_input input{arrived_.at(id)->delta, nullptr, action.weights[i]};
+    auto input = input_of(arrived_.at(id), whole);
+    input.weight = action.weights[i];
     if (merger_->needs_base()) input.base = bases_.at(id);
     inputs.push_back(std::move(input));
   }
-  compare_updates(action);
+  compare_updates(action, inputs);
   const auto begun = setup_.run->clock.now();
   merge(action, inputs);
   if (setup_.probe) merge_seconds_.push_back(to_seconds(setup_.run->clock.now() - begun));
+}
+
+/// The values of an update, of one that is encoded block by block as they are needed, or `whole`.
+merge_input server_state::input_of(const std::shared_ptr<const submission>& content,
+                                   bool whole) const {
+  if (!content->encoded) return {content->delta, nullptr};
+  const auto& run = *setup_.run;
+  const auto how = run.codec_up();
+  if (whole) {
+    auto delta = run.deltas->take();
+    decode_update(how, run.layout, std::as_bytes(content->encoded->span()), *delta);
+    return {std::move(delta), nullptr};
+  }
+  merge_input input;
+  input.read = [how, &layout = run.layout, content](std::size_t first, std::span<float> out) {
+    decode_part(how, layout, std::as_bytes(content->encoded->span()), first, out);
+  };
+  return input;
 }
 
 void server_state::merge(const apply_action& action, const std::vector<merge_input>& inputs) {
@@ -518,33 +538,35 @@ void server_state::merge(const apply_action& action, const std::vector<merge_inp
 }
 
 /// Measures how alike updates are, before they are merged.
-void server_state::compare_updates(const apply_action& action) {
+void server_state::compare_updates(const apply_action& action,
+                                   const std::vector<merge_input>& inputs) {
+  const auto& ids = action.updates;
   if (action.kind != round_kind::gradient) {
-    for (const auto& id : action.updates) {
-      cosines_[id].to_momentum = merger_->cosine_to_momentum(*arrived_.at(id)->delta);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      cosines_[ids[i]].to_momentum =
+          merger_->cosine_to_momentum(inputs[i], arrived_.at(ids[i])->update.norm);
     }
     momentum_norm_ = merger_->momentum_norm();
   }
   if (!similarity_) return;
   if (setup_.run->settings.outer.mode == "sync") similarity_->clear();  // each round for itself
-  for (const auto& id : action.updates) similarity_->set(id.worker, arrived_.at(id)->delta);
-  for (const auto& id : action.updates) {
-    cosines_[id].to_others = similarity_->mean_to_others(id.worker);
-  }
+  for (std::size_t i = 0; i < ids.size(); ++i) similarity_->set(ids[i].worker, inputs[i].delta);
+  for (const auto& id : ids) cosines_[id].to_others = similarity_->mean_to_others(id.worker);
 }
 
-/// What merging needs of an update as it travelled: the values, and what is to be said about them.
-std::shared_ptr<const submission> server_state::decoded(
+/// With what is to be said about the values of an update that came encoded.
+std::shared_ptr<const submission> server_state::looked_through(
     const std::shared_ptr<const submission>& content) const {
   if (!content->encoded) return content;
-  const auto& run = *setup_.run;
-  const auto delta = run.deltas->take();
-  decode_update(run.codec_up(), run.layout, std::as_bytes(content->encoded->span()), *delta);
+  const auto& layout = setup_.run->layout;
+  const auto values = input_of(content, false).read;
+  const auto trainable = layout.end(section::trainable);
+  const auto facts = facts_of(values, trainable, merger_->threads());
+  std::vector<float> averaged(layout.end(section::averaged) - trainable);
+  values(trainable, averaged);
   auto result = std::make_shared<submission>(*content);
-  result->delta = delta;
-  const std::span<const float> values = delta->span();
-  result->update.finite = all_finite(values.first(run.layout.end(section::averaged)));
-  result->update.norm = std::sqrt(sum_of_squares(values.first(run.layout.end(section::trainable))));
+  result->update.finite = facts.finite && all_finite(averaged);
+  result->update.norm = std::sqrt(facts.sum_of_squares);
   return result;
 }
 

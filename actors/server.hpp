@@ -137,9 +137,11 @@ class server_state {
   void carry_out(const finish_action& action);
   void report_progress(const update_record& record);
   void merge(const apply_action& action, const std::vector<merge_input>& inputs);
-  void compare_updates(const apply_action& action);
+  void compare_updates(const apply_action& action, const std::vector<merge_input>& inputs);
   void average_inner_states(const apply_action& action);
-  std::shared_ptr<const submission> decoded(const std::shared_ptr<const submission>& content) const;
+  merge_input input_of(const std::shared_ptr<const submission>& content, bool whole) const;
+  std::shared_ptr<const submission> looked_through(
+      const std::shared_ptr<const submission>& content) const;
   std::shared_ptr<const inner_state> inner_for(const assignment& work) const;
   void evaluate();
   void end_when_evaluated();

@@ -167,7 +167,7 @@ bool server_state::bring_back(run_time at) {
     }
     if (coordinator_->awaits(update.id)) {
       const bool exact = setup_.run->codec_up() == codec::f32;
-      arrived_[update.id] = decoded(std::make_shared<const submission>(submission{
+      arrived_[update.id] = looked_through(std::make_shared<const submission>(submission{
           update, exact ? next->update : nullptr, exact ? nullptr : next->update, nullptr}));
       decided_[update.id] = round.what;
       events_.expect(at, update.id);

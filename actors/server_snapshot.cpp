@@ -127,7 +127,7 @@ void server_state::restore() {
     const auto update = held[i].get<arrival>();
     const auto content = part.buffers.contains(name) ? buffer(name, run.codec_up()) : nullptr;
     const bool exact = run.codec_up() == codec::f32;
-    arrived_[update.id] = decoded(std::make_shared<const submission>(submission{
+    arrived_[update.id] = looked_through(std::make_shared<const submission>(submission{
         update, exact ? content : nullptr, exact ? nullptr : content, take_inner(part, name)}));
   }
   if (similarity_) {

@@ -43,8 +43,8 @@ struct submission {
   version_ptr delta;    // theta_base - theta_end, or the gradient, by the round's kind; and what
                         // averaged tensors ended with (optim/merger.hpp)
   version_ptr encoded;  // the same as it travels, bytes in a buffer (transfer/buffer_coding.hpp);
-                        // null with network.codec_up = "f32". Before the server decodes it there
-                        // is no delta, and norm and finite in `update` are not yet said
+                        // null with network.codec_up = "f32", otherwise delta is; before the
+                        // server has looked at it, norm and finite in `update` are not said
   std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
   run_time lane_time{0};                     // real time on the lane, and how much of that passed
   run_time data_wait{0};                     // without a batch to compute on

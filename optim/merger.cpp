@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "config/parallel.hpp"
-#include "optim/reductions.hpp"
 #include "optim/streaming.hpp"
 
 namespace rubato {
@@ -228,14 +227,16 @@ void merger::merge_averaged(const step& s, double share) {
   }
 }
 
-double merger::cosine_to_momentum(const parameter_buffer& delta) const {
+double merger::cosine_to_momentum(const merge_input& input, double norm) const {
   const auto* momentum = optimizer_->momentum_of(outer_);
   if (momentum == nullptr) return std::numeric_limits<double>::quiet_NaN();
-  const auto g = delta.span().first(layout_.end(section::trainable));
   const auto m = momentum->span();
-  if (!momentum_square_) momentum_square_ = sum_of_squares(m);
-  const double norms = std::sqrt(sum_of_squares(g) * *momentum_square_);
-  return norms > 0.0 ? dot(g, m) / norms : std::numeric_limits<double>::quiet_NaN();
+  if (!momentum_square_) momentum_square_ = sum_of_squares(m, threads_);
+  const double norms = norm * std::sqrt(*momentum_square_);
+  if (!(norms > 0.0)) return std::numeric_limits<double>::quiet_NaN();
+  const double product = input.read ? dot(input.read, m, threads_)
+                                    : dot(input.delta->span().first(m.size()), m, threads_);
+  return product / norms;
 }
 
 double merger::momentum_norm() const {

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +17,7 @@
 #include "optim/compensation.hpp"
 #include "optim/outer_optimizer.hpp"
 #include "optim/parameter_buffer.hpp"
+#include "optim/reductions.hpp"
 
 namespace rubato {
 
@@ -31,8 +31,8 @@ struct merge_input {
   // In place of `delta`, which is null then: writes its elements [first, first + out.size()), so
   // that an update in a codec need not be decoded as a whole. In the trainable
   // section `first` is a multiple of merge_block_size, and out is as long or ends with the section;
-  // the averaged section is read as a whole. Called by several threads at once; must not throw.
-  std::function<void(std::size_t first, std::span<float> out)> read = {};
+  // the averaged section is read as a whole.
+  value_reader read = {};
 };
 
 /// Floats that a merge looks at at a time.
@@ -83,12 +83,15 @@ class merger {
   version_ptr merge(const version_ptr& current, std::span<const merge_input> inputs,
                     double inner_lr);
 
+  /// How many share the work of one update.
+  std::size_t threads() const { return threads_; }
+
   /// Whether the bases of inputs are looked at; otherwise nobody has to keep them.
   bool needs_base() const;
 
-  /// Cosine between a pseudo-gradient and the optimizer's momentum, on the trainable section;
-  /// NaN if either is zero or the method has none.
-  double cosine_to_momentum(const parameter_buffer& delta) const;
+  /// Cosine between a pseudo-gradient, whose norm is given, and the optimizer's momentum, on the
+  /// trainable section; NaN if either is zero or the method has none. Looks at delta or read only.
+  double cosine_to_momentum(const merge_input& input, double norm) const;
 
   /// L2 norm of the momentum as cosine_to_momentum() found it; NaN if that was not asked since it
   /// last changed, or the method has none.

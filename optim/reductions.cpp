@@ -2,18 +2,22 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <vector>
+
+#include "config/parallel.hpp"
 
 namespace rubato {
 
 namespace {
 
 // Both numbers are part of the results: they fix the order of a sum's additions.
-constexpr std::size_t block_size = 4096;
+constexpr std::size_t block_size = reduction_block;
 constexpr std::size_t lanes = 16;
 
 // Element j of a block goes to accumulator j % 16, so that every instruction set can keep the
@@ -35,20 +39,44 @@ double block_dot(const float* x, const float* y, std::size_t count) {
   return total;
 }
 
-}  // namespace
-
-double sum_of_squares(std::span<const float> x) {
-  return dot(x, x);
+/// The sum of what of_block(first, count) returns for each block, in their order.
+template <class OfBlock>
+double sum_over_blocks(std::size_t size, std::size_t threads, const OfBlock& of_block) {
+  const auto of = [&](std::size_t block) {
+    const std::size_t first = block * block_size;
+    return of_block(first, std::min(block_size, size - first));
+  };
+  const std::size_t blocks = (size + block_size - 1) / block_size;
+  double total = 0.0;
+  if (threads == 1) {
+    for (std::size_t block = 0; block < blocks; ++block) total += of(block);
+    return total;
+  }
+  std::vector<double> sums(blocks);
+  in_parallel(blocks, threads, [&](std::size_t block) { sums[block] = of(block); });
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
-double dot(std::span<const float> x, std::span<const float> y) {
+}  // namespace
+
+double sum_of_squares(std::span<const float> x, std::size_t threads) {
+  return dot(x, x, threads);
+}
+
+double dot(std::span<const float> x, std::span<const float> y, std::size_t threads) {
   if (x.size() != y.size()) throw std::invalid_argument("dot: the spans differ in size");
-  double total = 0.0;
-  for (std::size_t first = 0; first < x.size(); first += block_size) {
-    const std::size_t count = std::min(block_size, x.size() - first);
-    total += block_dot(x.data() + first, y.data() + first, count);
-  }
-  return total;
+  return sum_over_blocks(x.size(), threads, [&](std::size_t first, std::size_t count) {
+    return block_dot(x.data() + first, y.data() + first, count);
+  });
+}
+
+double dot(const value_reader& x, std::span<const float> y, std::size_t threads) {
+  return sum_over_blocks(y.size(), threads, [&](std::size_t first, std::size_t count) {
+    std::array<float, block_size> values;
+    x(first, std::span(values).first(count));
+    return block_dot(values.data(), y.data() + first, count);
+  });
 }
 
 bool all_finite(std::span<const float> x) {
@@ -61,6 +89,18 @@ bool all_finite(std::span<const float> x) {
     if (found != 0) return false;
   }
   return true;
+}
+
+value_facts facts_of(const value_reader& x, std::size_t size, std::size_t threads) {
+  std::atomic<bool> finite{true};
+  const double sum = sum_over_blocks(size, threads, [&](std::size_t first, std::size_t count) {
+    std::array<float, block_size> room;
+    const auto values = std::span(room).first(count);
+    x(first, values);
+    if (!all_finite(values)) finite = false;
+    return block_dot(values.data(), values.data(), count);
+  });
+  return {sum, finite};
 }
 
 void weighted_mean(std::span<const std::span<const float>> inputs, std::span<const double> weights,

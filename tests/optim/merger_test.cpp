@@ -406,13 +406,14 @@ TEST_CASE("the cosine to the momentum is that of the trainable section, and NaN 
   const auto zero = filled(layout, {0, 0, 0, 0});
   const auto delta = filled(layout, {3, 0, 100, 0});
   merger plain(layout, with("sgd", 1.0));
-  CHECK(std::isnan(plain.cosine_to_momentum(*delta)));
+  CHECK(std::isnan(plain.cosine_to_momentum({delta, nullptr}, 3.0)));
   merger heavy(layout, with("nesterov", 1.0));
-  CHECK(std::isnan(heavy.cosine_to_momentum(*delta)));  // the momentum is still zero
+  CHECK(std::isnan(heavy.cosine_to_momentum({delta, nullptr}, 3.0)));  // the momentum is still zero
   merge_one(heavy, zero, delta);
-  CHECK(heavy.cosine_to_momentum(*filled(layout, {1, 1, -7, 0})) ==
+  CHECK(heavy.cosine_to_momentum({filled(layout, {1, 1, -7, 0}), nullptr}, std::sqrt(2.0)) ==
         doctest::Approx(std::sqrt(0.5)));
-  CHECK(heavy.cosine_to_momentum(*filled(layout, {-2, 0, 1, 0})) == doctest::Approx(-1.0));
+  CHECK(heavy.cosine_to_momentum({filled(layout, {-2, 0, 1, 0}), nullptr}, 2.0) ==
+        doctest::Approx(-1.0));
 }
 
 TEST_CASE("the cosine is to the momentum as it is, when every merge renews it and when few do") {
@@ -425,15 +426,17 @@ TEST_CASE("the cosine is to the momentum as it is, when every merge renews it an
       merger m(layout, c);
       auto current = random_version(layout, 1);
       const auto probe = random_version(layout, 2);
+      const double length = std::hypot(probe->data()[0], probe->data()[1]);
+      merge_input input{probe, nullptr};
       const auto check = [&] {
         const auto* momentum = m.state().buffers.at(0).values->data();
         const auto* g = probe->data();
         const double dot = g[0] * momentum[0] + g[1] * momentum[1];
-        const double norm = std::hypot(g[0], g[1]) * std::hypot(momentum[0], momentum[1]);
+        const double norm = length * std::hypot(momentum[0], momentum[1]);
         if (norm > 0.0) {
-          CHECK(m.cosine_to_momentum(*probe) == doctest::Approx(dot / norm));
+          CHECK(m.cosine_to_momentum(input, length) == doctest::Approx(dot / norm));
         } else {
-          CHECK(std::isnan(m.cosine_to_momentum(*probe)));
+          CHECK(std::isnan(m.cosine_to_momentum(input, length)));
         }
       };
       for (std::uint64_t t = 0; t < 12; ++t) {
@@ -442,9 +445,15 @@ TEST_CASE("the cosine is to the momentum as it is, when every merge renews it an
         check();
       }
       merger restored(layout, c);
-      CHECK(std::isnan(restored.cosine_to_momentum(*probe)));
+      CHECK(std::isnan(restored.cosine_to_momentum(input, length)));
       restored.restore(m.state());
-      CHECK(restored.cosine_to_momentum(*probe) == m.cosine_to_momentum(*probe));
+      const double cosine = m.cosine_to_momentum(input, length);
+      CHECK(restored.cosine_to_momentum(input, length) == cosine);
+      merge_input read;
+      read.read = [&](std::size_t first, std::span<float> out) {
+        std::copy_n(probe->data() + first, out.size(), out.data());
+      };
+      CHECK(m.cosine_to_momentum(read, length) == cosine);
     }
   }
 }

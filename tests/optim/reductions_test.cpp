@@ -77,6 +77,39 @@ TEST_CASE("the order of the additions is part of the result") {
   CHECK(sum_of_squares(x) == 0x1.a513d9ef9bdccp+0);
 }
 
+TEST_CASE("sums have the same bits on any number of threads, and when values are read") {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{4097}, std::size_t{50001}}) {
+    const auto x = random_values(size, 4);
+    const auto y = random_values(size, 5);
+    const value_reader read = [&](std::size_t first, std::span<float> out) {
+      CHECK(first % reduction_block == 0);
+      std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
+    };
+    for (const std::size_t threads : {1, 2, 5}) {
+      CHECK(dot(x, y, threads) == dot(x, y));
+      CHECK(dot(read, y, threads) == dot(x, y));
+      CHECK(sum_of_squares(x, threads) == sum_of_squares(x));
+      const auto facts = facts_of(read, size, threads);
+      CHECK(facts.sum_of_squares == sum_of_squares(x));
+      CHECK(facts.finite);
+    }
+  }
+}
+
+TEST_CASE("a value that is not finite is found when values are read") {
+  std::vector<float> x(10007, 1.0F);
+  const value_reader read = [&](std::size_t first, std::span<float> out) {
+    std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
+  };
+  for (const std::size_t where : {std::size_t{0}, std::size_t{4096}, x.size() - 1}) {
+    x[where] = infinity;
+    CHECK_FALSE(facts_of(read, x.size(), 2).finite);
+    x[where] = 1.0F;
+  }
+  CHECK(facts_of(read, x.size(), 2).finite);
+}
+
 TEST_CASE("sums have the same bits at every alignment") {
   for (const std::size_t size : sizes) {
     const auto x = random_values(size, 3);
