@@ -185,8 +185,8 @@ class cluster_soak {
 
   /// The run must get somewhere when all is well again; then it is stopped.
   void stop() {
-    for (const auto& [name, node] : nodes_) node.link->become({});
     if (nodes_.empty()) join();
+    for (const auto& [name, node] : nodes_) node.link->become({});
     const auto before = lines_in(read(files_.root / "run" / "updates.jsonl"));
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     while (lines_in(read(files_.root / "run" / "updates.jsonl")) < before + 20) {
