@@ -10,6 +10,7 @@
 #include "bench/recovery.hpp"
 #include "bench/scale.hpp"
 #include "bench/step.hpp"
+#include "bench/train.hpp"
 #include "bench/wire.hpp"
 #include "config/error.hpp"
 
@@ -18,6 +19,13 @@ namespace {
 
 void tell(std::string_view line) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+config config_of(const std::vector<std::string>& paths, const override_list& overrides) {
+  std::vector<std::string> notes;
+  auto c = load_config({.paths = paths, .layers = {{.settings = overrides}}}, &notes);
+  for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  return c;
 }
 
 /// For measurements that need no model and no data.
@@ -36,11 +44,13 @@ int show(const Report& report, bool as_json) {
 }  // namespace
 
 int bench_step(const bench_step_options& options) {
-  std::vector<std::string> notes;
-  const config c = load_config(
-      {.paths = options.config_paths, .layers = {{.settings = options.overrides}}}, &notes);
-  for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  const auto c = config_of(options.config_paths, options.overrides);
   return show(measure_step(c, options.measurement, tell), options.json);
+}
+
+int bench_train(const bench_train_options& options) {
+  const auto c = config_of(options.config_paths, options.overrides);
+  return show(measure_train(c, options.measurement, tell), options.json);
 }
 
 int bench_journal(const bench_journal_options& options) {

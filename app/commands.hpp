@@ -11,6 +11,7 @@
 #include "bench/recovery.hpp"
 #include "bench/scale.hpp"
 #include "bench/step.hpp"
+#include "bench/train.hpp"
 #include "bench/wire.hpp"
 #include "config/load.hpp"
 #include "corpus/prepare.hpp"
@@ -184,6 +185,16 @@ struct bench_cluster_options {
 
 /// `rubato bench cluster`: returns the exit code.
 int bench_cluster(const bench_cluster_options& options);
+
+struct bench_train_options {
+  std::vector<std::string> config_paths;
+  override_list overrides;
+  train_bench_options measurement;
+  bool json = false;
+};
+
+/// `rubato bench train`: returns the exit code.
+int bench_train(const bench_train_options& options);
 
 struct bench_scale_options {
   scale_bench_options measurement;

@@ -296,6 +296,33 @@ int run(int argc, char** argv) {
   wire_command->add_flag("--json", wire_bench.json, "Print JSON, with every single measurement");
   wire_command->add_flag("--send", wire_bench.send, "Be the other process")->group("");
 
+  bench_train_options train_bench;
+  auto* train_bench_command = bench_command->add_subcommand(
+      "train", "How long training takes, against the same with PyTorch");
+  train_bench_command
+      ->add_option("CONFIG", train_bench.config_paths,
+                   "The transformer and its workers; of several files, later ones win")
+      ->required();
+  train_bench_command->add_option("--rounds", train_bench.measurement.rounds, "Of a measurement")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  train_bench_command
+      ->add_option("--vocabulary", train_bench.measurement.vocabulary,
+                   "Random tokens, so many different ones")
+      ->check(CLI::Range(2, 1 << 24))
+      ->capture_default_str();
+  train_bench_command
+      ->add_option("--peer", train_bench.measurement.peer,
+                   "What to compare with; it is given the transformer's size, threads, local "
+                   "steps, workers and rounds")
+      ->capture_default_str();
+  train_bench_command
+      ->add_option("--repeats", train_bench.measurement.repeats, "Measurements of each side")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  train_bench_command->add_flag("--json", train_bench.json,
+                                "Print JSON, with every single measurement");
+
   bench_scale_options scale_bench;
   auto* scale_command = bench_command->add_subcommand(
       "scale", "What thousands of workers cost in one process, against CAF's messages alone");
@@ -451,6 +478,10 @@ int run(int argc, char** argv) {
     without_keys("bench wire");
     return bench_wire(wire_bench);
   }
+  if (*train_bench_command) {
+    train_bench.overrides = std::move(line.overrides);
+    return bench_train(train_bench);
+  }
   if (*scale_command) {
     without_keys("bench scale");
     return bench_scale(scale_bench);
@@ -462,7 +493,7 @@ int run(int argc, char** argv) {
   if (*bench_command && !*step_command) {
     throw usage_error(
         "command line: `rubato bench` needs to know what to measure; there are step, merge, "
-        "journal, recovery, wire, cluster and scale");
+        "journal, recovery, wire, cluster, scale and train");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

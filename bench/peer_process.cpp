@@ -1,5 +1,7 @@
 #include "bench/peer_process.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 #include "config/error.hpp"
@@ -27,6 +29,19 @@ double peer_process::measure() {
                     child_.errors());
   }
   return seconds;
+}
+
+std::string transformer_arguments(const config& c, const data_shape& shape) {
+  const auto& m = c.model;
+  if (m.kind != "transformer") {
+    throw usage_error(
+        fmt::format("bench: a peer trains a transformer, but model.kind = \"{}\"", m.kind));
+  }
+  const auto head_size = m.head_size > 0 ? m.head_size : m.width / m.heads;
+  const auto hidden = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;
+  return fmt::format("{} {} {} {} {} {} {} {} {}", m.layers, m.width, m.heads, head_size, hidden,
+                     shape.classes, m.sequence_length, c.data.batch_size,
+                     c.workers.threads_per_lane);
 }
 
 }  // namespace rubato

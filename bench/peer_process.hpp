@@ -7,6 +7,8 @@
 #include <string>
 
 #include "bench/child_process.hpp"
+#include "config/config.hpp"
+#include "data/dataset.hpp"
 
 namespace rubato {
 
@@ -24,5 +26,10 @@ class peer_process {
   std::string command_;
   child_process child_;
 };
+
+/// What bench/peers/step.py and train.py want to know of a transformer: layers, width, heads, size
+/// of a head, hidden units, vocabulary, sequence length, batch size and threads. Throws usage_error
+/// for other models.
+std::string transformer_arguments(const config& c, const data_shape& shape);
 
 }  // namespace rubato

@@ -1,10 +1,8 @@
 #include "bench/step.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -32,56 +30,6 @@ namespace fs = std::filesystem;
 constexpr double wanted_seconds = 3.0;
 constexpr double trial_seconds = 0.3;
 
-/// What has been used up so far.
-struct reading {
-  double cpu_seconds = 0.0;
-  std::chrono::steady_clock::time_point at;
-
-  static reading now() {
-    rusage used{};
-    getrusage(RUSAGE_SELF, &used);
-    const auto seconds = [](const timeval& t) {
-      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-    };
-    return {seconds(used.ru_utime) + seconds(used.ru_stime), std::chrono::steady_clock::now()};
-  }
-};
-
-step_cost cost_between(const reading& begin, const reading& end, std::int64_t tokens) {
-  return {tokens, end.cpu_seconds - begin.cpu_seconds,
-          std::chrono::duration<double>(end.at - begin.at).count()};
-}
-
-/// Takes the time of a run from the inside: from the end of the first round after the warm-up and
-/// the first evaluation to the end of the last round.
-class stopwatch final : public run_observer {
- public:
-  stopwatch(std::int64_t warm_up, std::int64_t budget) : warm_up_(warm_up), budget_(budget) {}
-
-  void started(const run_plan& plan) override { plan_ = plan; }
-  void evaluated(const evaluation&) override { first_evaluated_ = true; }
-  void progressed(const progress& p) override {
-    if (p.local_steps >= budget_) {
-      if (begin_) cost_ = cost_between(*begin_, reading::now(), p.tokens - tokens_before_);
-    } else if (!begin_ && first_evaluated_ && p.local_steps >= warm_up_) {
-      tokens_before_ = p.tokens;
-      begin_ = reading::now();
-    }
-  }
-
-  const std::optional<step_cost>& cost() const { return cost_; }
-  const run_plan& plan() const { return plan_; }
-
- private:
-  std::int64_t warm_up_;
-  std::int64_t budget_;
-  run_plan plan_;
-  bool first_evaluated_ = false;
-  std::int64_t tokens_before_ = 0;
-  std::optional<reading> begin_;
-  std::optional<step_cost> cost_;
-};
-
 /// One worker that trains as `c` says, alone and undisturbed, whatever the method of `c`.
 config one_worker(const config& c) {
   config one;
@@ -103,20 +51,6 @@ config one_worker(const config& c) {
   one.evaluate.batches = 1;
   one.evaluate.baselines = false;
   return one;
-}
-
-/// What bench/peers/step.py wants to know.
-std::string arguments_of(const config& c, const data_shape& shape, std::int64_t steps) {
-  const auto& m = c.model;
-  if (m.kind != "transformer") {
-    throw usage_error(fmt::format(
-        "bench step: a peer takes steps of a transformer, but model.kind = \"{}\"", m.kind));
-  }
-  const auto head_size = m.head_size > 0 ? m.head_size : m.width / m.heads;
-  const auto hidden = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {}", m.layers, m.width, m.heads, head_size, hidden,
-                     shape.classes, m.sequence_length, c.data.batch_size,
-                     c.workers.threads_per_lane, steps);
 }
 
 /// Both sides, on the same data and from the same parameters.
@@ -141,7 +75,7 @@ class contest {
 
   std::int64_t tokens_per_step() const { return parts_.data->tokens_per_batch(); }
   std::string peer_arguments(std::int64_t steps) const {
-    return arguments_of(config_, parts_.data->shape(), steps);
+    return fmt::format("{} {}", transformer_arguments(config_, parts_.data->shape()), steps);
   }
   std::int64_t round_steps() const { return config_.quota.local_steps; }
   std::int64_t whole_rounds(double steps) const {
@@ -161,9 +95,9 @@ class contest {
 
     const auto rounds = plan_rounds(c);
     std::int64_t done = 0;
-    reading begin;
+    resource_reading begin;
     for (const auto& work : rounds) {
-      if (done == warm_up(steps)) begin = reading::now();
+      if (done == warm_up(steps)) begin = resource_reading::now();
       round.begin(work, theta, inner);
       for (std::uint64_t i = 0; i < work.steps; ++i) {
         round.step(parts_.data->training_batch(work.shard, work.data_position + i));
@@ -173,7 +107,7 @@ class contest {
                      [](float from, float by) { return from - by; });
       done += work.steps;
     }
-    const auto end = reading::now();
+    const auto end = resource_reading::now();
     return {cost_between(begin, end, steps * tokens_per_step()),
             parameters_sha256(layout_, theta->span())};
   }

@@ -13,6 +13,7 @@
 
 #include "actors/run.hpp"
 #include "bench/measurement.hpp"
+#include "bench/stopwatch.hpp"
 #include "config/config.hpp"
 
 namespace rubato {
@@ -25,18 +26,6 @@ struct step_options {
   // A command like "python3 bench/peers/step.py f32", see peer_process; empty: none. It is given
   // the transformer's size, threads and steps.
   std::string peer = {};
-};
-
-/// One measurement of one side.
-struct step_cost {
-  std::int64_t tokens = 0;    // or points: what was learned from
-  double cpu_seconds = 0.0;   // of all threads of the process, user and system
-  double wall_seconds = 0.0;  // real time
-
-  double cpu_microseconds_per_token() const {
-    return 1e6 * cpu_seconds / static_cast<double>(tokens);
-  }
-  double tokens_per_second() const { return static_cast<double>(tokens) / wall_seconds; }
 };
 
 struct step_report {
