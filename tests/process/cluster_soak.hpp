@@ -62,7 +62,7 @@ class cluster_soak {
     while (std::chrono::steady_clock::now() < over) {
       happen();
       std::this_thread::sleep_for(std::chrono::milliseconds(100 + random_.below(1000)));
-      require(::waitpid(server_, nullptr, WNOHANG) == 0, "the server is gone: " + server_errors());
+      require_server();
     }
     stop();
     check();
@@ -78,6 +78,12 @@ class cluster_soak {
   static constexpr std::size_t most_nodes = 5;
 
   std::string server_errors() const { return read(files_.root / "servererr"); }
+
+  void require_server() const {
+    int status = 0;
+    require(::waitpid(server_, &status, WNOHANG) == 0,
+            fmt::format("the server is gone, with status {:#x}: {}", status, last_words()));
+  }
 
   void start_server(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "serve");
@@ -190,6 +196,7 @@ class cluster_soak {
     const auto before = lines_in(read(files_.root / "run" / "updates.jsonl"));
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     while (lines_in(read(files_.root / "run" / "updates.jsonl")) < before + 20) {
+      require_server();
       require(std::chrono::steady_clock::now() < patience, "the run does not go on" + last_words());
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
