@@ -46,7 +46,7 @@ using data_loader_actor = actor_interface<
 
 /// Runs the inner steps of one round at a time. Detached; owns network, gradients and scratch.
 using lane_actor = actor_interface<
-    takes<run_round>,           // from the node; only when free
+    takes<run_round>,           // from the node; after those that it has, if any
     takes<batch_ready>,         // from the data loader
     takes<take_step>,           // from itself: one step a message, so that it answers in between
     takes<take_over>,           // from the node: a version for the round, if it is this one

@@ -1,5 +1,6 @@
 #include "actors/lane.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "transfer/buffer_coding.hpp"
@@ -31,7 +32,7 @@ void begin(pointer self, const run_round& job) {
   take_over_if_due(state);
   if (!state.loader) {
     state.shard = job.work.shard;
-    state.next = job.work.data_position;
+    state.position = job.work.data_position;
     send(self, lane_actor(self), take_step{job.work.id});
     return;
   }
@@ -49,6 +50,18 @@ void receive(pointer self, const batch_ready& ready) {
   state.waited += state.run->clock.now() - *state.waiting;
   state.waiting.reset();
   send(self, lane_actor(self), take_step{ready.round});
+}
+
+/// The round that was current is not any more.
+void go_on(pointer self) {
+  auto& state = state_of(self);
+  state.inner.reset();
+  state.current.reset();
+  state.running.reset();
+  if (state.next.empty()) return;
+  const auto job = std::move(state.next.front());
+  state.next.pop_front();
+  begin(self, job);
 }
 
 /// As it travels: with what was kept of earlier ones, and keeping what is lost of this one.
@@ -80,17 +93,15 @@ void hand_back(pointer self) {
     content->encoded = encode(state, result.delta);
   }
   if (state.run->settings.inner.state == "average") content->inner = state.inner;
-  state.inner.reset();
-  state.current.reset();
-  state.running.reset();
   send(self, state.node,
        round_finished{state.index, std::move(content), std::move(result.went), result.replied});
+  go_on(self);
 }
 
 std::shared_ptr<const batch> make_batch(lane_state& state) {
   const auto begun = state.run->clock.now();
   auto made =
-      std::make_shared<const batch>(state.run->data->training_batch(state.shard, state.next++));
+      std::make_shared<const batch>(state.run->data->training_batch(state.shard, state.position++));
   state.waited += state.run->clock.now() - begun;
   return made;
 }
@@ -127,23 +138,36 @@ void step(pointer self, const update_id& round) {
   hand_back(self);
 }
 
+/// Of the rounds after the current one.
+std::deque<run_round>::iterator find_next(lane_state& state, const update_id& round) {
+  return std::find_if(state.next.begin(), state.next.end(),
+                      [&](const run_round& job) { return job.work.id == round; });
+}
+
 void reply(pointer self, const take_over& taken) {
   auto& state = state_of(self);
-  if (taken.round != state.current) return;  // it was done before, and says so
-  state.reply = taken.reply;
-  take_over_if_due(state);
+  if (taken.round == state.current) {
+    state.reply = taken.reply;
+    take_over_if_due(state);
+  } else if (const auto job = find_next(state, taken.round); job != state.next.end()) {
+    job->reply = taken.reply;
+  }  // otherwise it was done before, and says so
 }
 
 void drop(pointer self, const update_settled& settled) {
   auto& state = state_of(self);
-  if (settled.id != state.current) return;
+  const auto job = find_next(state, settled.id);
+  const bool waits = job != state.next.end();
+  if (!waits && settled.id != state.current) return;
+  send(self, state.node, round_dropped{state.index});
+  if (waits) {
+    state.next.erase(job);
+    return;
+  }
   if (state.loader) send(self, state.loader, settled);
-  state.current.reset();
-  state.running.reset();
-  state.inner.reset();
   state.reply.reset();
   state.batches.clear();
-  send(self, state.node, round_dropped{state.index});
+  go_on(self);
 }
 
 }  // namespace
@@ -156,7 +180,16 @@ lane_actor::behavior_type lane(pointer self, run_context_ptr run, std::uint32_t 
   state.node = std::move(node);
   state.loader = std::move(loader);
   return {
-      [self](const run_round& job) { guarded(self, "lane", [&] { begin(self, job); }); },
+      [self](const run_round& job) {
+        guarded(self, "lane", [&] {
+          auto& state = state_of(self);
+          if (state.current) {
+            state.next.push_back(job);
+          } else {
+            begin(self, job);
+          }
+        });
+      },
       [self](const batch_ready& ready) { guarded(self, "lane", [&] { receive(self, ready); }); },
       [self](const take_step& take) { guarded(self, "lane", [&] { step(self, take.round); }); },
       [self](const take_over& taken) { guarded(self, "lane", [&] { reply(self, taken); }); },

@@ -38,6 +38,7 @@ struct lane_state {
   data_loader_actor loader;            // may be null
   std::unique_ptr<local_round> round;  // made on the lane's own thread, at its first round
   std::optional<update_id> current;    // the round that is being computed
+  std::deque<run_round> next;          // those after it
   std::optional<running_round> running;
   inner_state_ptr inner;               // of the worker whose round it is
   std::optional<version_reply> reply;  // that the round is to take over
@@ -45,9 +46,9 @@ struct lane_state {
   std::optional<run_time> waiting;     // for a batch, since then
   run_time waited{0};                  // for batches of this round
   std::deque<std::shared_ptr<const batch>> batches;
-  shard_id shard = 0;       // of the batch to make next, where there is no loader ...
-  std::uint64_t next = 0;   // ... and its position
-  std::uint32_t taken = 0;  // batches since the loader was told
+  shard_id shard = 0;          // of the batch to make, where there is no loader ...
+  std::uint64_t position = 0;  // ... and where it is there
+  std::uint32_t taken = 0;     // batches since the loader was told
 };
 
 lane_actor::behavior_type lane(actor_pointer<lane_actor, lane_state> self, run_context_ptr run,

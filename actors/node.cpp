@@ -1,5 +1,7 @@
 #include "actors/node.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "actors/data_loader.hpp"
@@ -11,6 +13,9 @@ namespace rubato {
 namespace {
 
 using pointer = actor_pointer<node_actor, node_state>;
+
+// A round that waits at a lane while another one is free loses no more than this.
+constexpr run_time short_round = std::chrono::milliseconds(1);
 
 node_state::member& member_of(pointer self, const update_id& round) {
   return state_of(self).workers.at(round.worker);
@@ -28,12 +33,24 @@ void queue(pointer self, const run_round& round) {
   member.queued = place;
 }
 
+/// The lane that has the fewest rounds, if it is to have another one. Where rounds are short, it
+/// has the next one before it is through, rather than to wait for a message and back.
+node_state::lane_slot* next_lane(node_state& state) {
+  const std::size_t most = state.rounds_are_short ? 2 : 1;
+  const auto least =
+      std::min_element(state.lanes.begin(), state.lanes.end(),
+                       [](const auto& a, const auto& b) { return a.rounds < b.rounds; });
+  return least != state.lanes.end() && least->rounds < most ? &*least : nullptr;
+}
+
 void fill_lanes(pointer self) {
   auto& state = state_of(self);
-  while (!state.free_lanes.empty() && !state.ready.empty()) {
+  while (!state.ready.empty()) {
+    auto* const lane = next_lane(state);
+    if (lane == nullptr) return;
     const auto first = state.ready.begin();
-    send(self, state.lanes[state.free_lanes.back()], first->second);
-    state.free_lanes.pop_back();
+    send(self, lane->actor, first->second);
+    lane->rounds += 1;
     auto& queued = member_of(self, first->first.second).queued;
     if (queued == first->first) queued.reset();
     state.ready.erase(first);
@@ -41,7 +58,7 @@ void fill_lanes(pointer self) {
 }
 
 void free_lane(pointer self, std::uint32_t lane) {
-  state_of(self).free_lanes.push_back(lane);
+  state_of(self).lanes[lane].rounds -= 1;
   fill_lanes(self);
 }
 
@@ -53,9 +70,8 @@ void start(pointer self, const run_context_ptr& run, const host_actor& host,
   }
   for (std::int64_t i = 0; i < lanes; ++i) {
     const auto index = static_cast<std::uint32_t>(i);
-    state.lanes.push_back(
-        self->spawn<caf::detached + caf::linked>(lane, run, index, node_actor(self), state.loader));
-    state.free_lanes.push_back(index);
+    state.lanes.push_back({self->spawn<caf::detached + caf::linked>(
+        lane, run, index, node_actor(self), state.loader)});
   }
   for (const auto id : workers) {
     state.workers[id].actor = self->spawn<caf::linked>(worker, run, id, host, node_actor(self));
@@ -77,7 +93,7 @@ void settle(pointer self, const update_settled& settled) {
     member.held.reset();
     return;
   }
-  for (const auto& lane : state.lanes) send(self, lane, settled);
+  for (const auto& lane : state.lanes) send(self, lane.actor, settled);
 }
 
 /// A version that a round is to take over, wherever that is.
@@ -89,7 +105,7 @@ void pass_on(pointer self, const take_over& taken) {
   } else if (member.held && member.held->work.id == taken.round) {
     member.held->reply = taken.reply;
   } else {
-    for (const auto& lane : state.lanes) send(self, lane, taken);
+    for (const auto& lane : state.lanes) send(self, lane.actor, taken);
   }
 }
 
@@ -135,6 +151,7 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, host_actor hos
       [self](const round_finished& round) {
         guarded(self, "node", [&] {
           send(self, member_of(self, round.content->update.id).actor, round);
+          state_of(self).rounds_are_short = round.content->lane_time < short_round;
           free_lane(self, round.lane);
         });
       },

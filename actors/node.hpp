@@ -29,8 +29,13 @@ struct node_state {
   std::map<worker_id, member> workers;
   data_loader_actor
       loader;  // may be null; kept here: one that nobody refers to ends, and takes the node along
-  std::vector<lane_actor> lanes;
-  std::vector<std::uint32_t> free_lanes;
+  struct lane_slot {
+    lane_actor actor;
+    std::size_t rounds = 0;  // that it has
+  };
+
+  std::vector<lane_slot> lanes;
+  bool rounds_are_short = false;  // the last one was
   std::map<place_in_queue, run_round> ready;
 };
 
