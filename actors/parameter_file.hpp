@@ -1,4 +1,5 @@
-// Parameters of a model to and from `.safetensors`, checked against the model's layout.
+// Parameters of a model to `.safetensors`, and from these or a checkpoint, checked against the
+// model's layout.
 #pragma once
 
 #include <string>
@@ -11,8 +12,13 @@ namespace rubato {
 void save_parameters(const std::string& path, const parameter_layout& layout,
                      const parameter_buffer& parameters);
 
-/// Fills `parameters` from the file. Throws usage_error naming the file and the first tensor that
-/// is missing, has another shape, or is not part of the model; `parameters` is then unspecified.
+/// The file that a path stands for: of a run directory the final parameters, or while there are
+/// none the newest checkpoint; else the path itself. Throws usage_error if there is nothing.
+std::string find_parameters(const std::string& path);
+
+/// Fills `parameters` from a .safetensors file, a checkpoint or a run directory. Throws usage_error
+/// naming the file and the first tensor that is missing, has another shape, or is not part of the
+/// model, run_error for a checkpoint that is damaged; `parameters` is then unspecified.
 void load_parameters(const std::string& path, const parameter_layout& layout,
                      parameter_buffer& parameters);
 

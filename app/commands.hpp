@@ -16,6 +16,7 @@
 #include "config/load.hpp"
 #include "corpus/prepare.hpp"
 #include "corpus/train_tokenizer.hpp"
+#include "generation/generate.hpp"
 
 namespace rubato {
 
@@ -112,6 +113,17 @@ struct checkpoint_options {
 int inspect_checkpoint(const checkpoint_options& options);
 int verify_checkpoints(const checkpoint_options& options);
 int export_checkpoint(const checkpoint_options& options);
+
+struct generate_options {
+  std::string path;       // of a run, a checkpoint or a .safetensors file
+  std::string config;     // empty: the one that lies beside the parameters
+  std::string tokenizer;  // empty: the one that the model was trained with
+  override_list overrides;
+  generation_options generation;
+};
+
+/// `rubato generate`: returns the exit code.
+int generate_text(const generate_options& options);
 
 /// `rubato data prepare`: returns the exit code. Shows progress in place of options.report.
 int prepare_data(prepare_options options);

@@ -136,6 +136,37 @@ int run(int argc, char** argv) {
   auto* export_command = checkpoint_action("export", "Write its parameters as a .safetensors file");
   export_command->add_option("--output", checkpoint.output, "The file to write")->required();
 
+  generate_options generating;
+  auto* generate_command = app.add_subcommand("generate", "Let a language model go on with a text");
+  generate_command
+      ->add_option("PATH", generating.path,
+                   "A run directory, a checkpoint or a .safetensors file of parameters")
+      ->required();
+  generate_command->add_option("--prompt", generating.generation.prompt,
+                               "The text to go on with; by default a new document");
+  generate_command
+      ->add_option("--tokens", generating.generation.tokens,
+                   "How many at most; the model may end the document before")
+      ->check(CLI::Range(1, 1000000000))
+      ->capture_default_str();
+  generate_command
+      ->add_option("--temperature", generating.generation.how.temperature,
+                   "Below 1 likely tokens become more likely; 0: always the most likely one")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
+  generate_command
+      ->add_option("--top-k", generating.generation.how.top_k,
+                   "Draw from the so many most likely tokens; 0: from all")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  generate_command->add_option("--seed", generating.generation.seed, "Of the random draws")
+      ->capture_default_str();
+  generate_command->add_option("--config", generating.config,
+                               "By default config.toml beside PATH or above it");
+  generate_command->add_option(
+      "--tokenizer", generating.tokenizer,
+      "\"bytes\", or a SentencePiece model; by default what the model was trained with");
+
   auto* data_command = app.add_subcommand("data", "Make a corpus of tokens from files of text");
   prepare_options preparing;
   auto* prepare_command = data_command->add_subcommand(
@@ -389,9 +420,10 @@ int run(int argc, char** argv) {
   const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
-    throw usage_error("command line: unknown command \"" + line.rest.front() +
-                      "\"; there are train, serve, work, certs, compare, report, replay, audit, "
-                      "checkpoint, data, bench, options and metrics, see `rubato --help`");
+    throw usage_error(
+        "command line: unknown command \"" + line.rest.front() +
+        "\"; there are train, serve, work, certs, compare, report, replay, audit, "
+        "checkpoint, generate, data, bench, options and metrics, see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -447,6 +479,10 @@ int run(int argc, char** argv) {
     throw usage_error(
         "command line: `rubato checkpoint` needs to know what to do; there are inspect, verify and "
         "export");
+  }
+  if (*generate_command) {
+    generating.overrides = std::move(line.overrides);
+    return generate_text(generating);
   }
   if (*data_command) {
     without_keys("data");

@@ -16,6 +16,7 @@ set(layers
   "data         : bytes config"
   "corpus       : bytes config data storage"
   "storage      : bytes config"
+  "generation   : config data corpus"
   "monitoring   : config"
   "compare      : config storage monitoring"
   "coordination : config"
@@ -25,7 +26,7 @@ set(layers
   "model        : config optim data coordination"
   "actors       : config optim transfer data storage monitoring coordination recovery network messages model"
   "bench        : bytes config optim transfer data storage monitoring coordination recovery network messages model actors"
-  "app          : config optim data corpus storage monitoring compare coordination recovery network model actors bench")
+  "app          : config optim data corpus generation storage monitoring compare coordination recovery network model actors bench")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
 # of folders or files. Elsewhere, tests included, it is unknown.

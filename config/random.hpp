@@ -22,6 +22,7 @@ enum class random_stream : std::uint64_t {
   image_augmentation = 10,
   data_split = 11,
   reconnect = 12,
+  generation = 13,
 };
 
 /// A stream of uniformly distributed numbers (SplitMix64 over a keyed counter; same values on

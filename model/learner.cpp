@@ -41,6 +41,46 @@ auto in_libtorch(Function compute) {
   }
 }
 
+void check_token(std::int64_t token, std::int64_t vocabulary) {
+  if (token >= 0 && token < vocabulary) return;
+  throw std::invalid_argument("learner: token " + std::to_string(token) +
+                              " is outside the vocabulary of " + std::to_string(vocabulary));
+}
+
+class network_reader final : public text_reader {
+ public:
+  network_reader(const language_network& net, std::int64_t context, std::int64_t vocabulary)
+      : network_(net), context_(context), vocabulary_(vocabulary) {}
+
+  std::span<const float> read(std::span<const std::int32_t> tokens) override {
+    if (tokens.empty()) throw std::invalid_argument("text_reader: there is no token to read");
+    for (const std::int64_t token : tokens) check_token(token, vocabulary_);
+    window_.insert(window_.end(), tokens.begin(), tokens.end());
+    auto unread = tokens.size();
+    if (window_.size() > static_cast<std::size_t>(context_)) {
+      unread = static_cast<std::size_t>(std::max<std::int64_t>(1, context_ / 2));
+      window_.erase(window_.begin(), window_.end() - static_cast<std::ptrdiff_t>(unread));
+      memory_ = {};
+    }
+    return in_libtorch([&]() -> std::span<const float> {
+      const torch::NoGradGuard no_gradient;
+      const auto count = static_cast<std::int64_t>(unread);
+      const auto news =
+          torch::from_blob(window_.data() + window_.size() - unread, {count}, torch::kLong);
+      logits_ = network_.read_on(news, memory_).contiguous();
+      return {logits_.data_ptr<float>(), static_cast<std::size_t>(vocabulary_)};
+    });
+  }
+
+ private:
+  const language_network& network_;
+  std::int64_t context_;
+  std::int64_t vocabulary_;
+  std::vector<std::int64_t> window_;  // the tokens in memory_
+  attention_memory memory_;
+  torch::Tensor logits_;
+};
+
 class network_learner final : public learner {
  public:
   /// `longest`: of an example, in tokens; of no meaning for points and images.
@@ -108,6 +148,12 @@ class network_learner final : public learner {
     });
   }
 
+  std::unique_ptr<text_reader> begin_text() override {
+    const auto* net = dynamic_cast<const language_network*>(network_.get());
+    if (net == nullptr) return nullptr;
+    return std::make_unique<network_reader>(*net, longest_, shape_.classes);
+  }
+
   void update_statistics(const batch& b, double share) override {
     load(b);
     in_libtorch([&] {
@@ -140,11 +186,7 @@ class network_learner final : public learner {
     }
     for (std::size_t i = 0; i < b.tokens.size(); ++i) {
       const std::int64_t token = b.tokens[i];
-      if (token < 0 || token >= shape_.classes) {
-        throw std::invalid_argument("learner: token " + std::to_string(token) +
-                                    " is outside the vocabulary of " +
-                                    std::to_string(shape_.classes));
-      }
+      check_token(token, shape_.classes);
       const std::size_t column = i % row;
       if (column + 1 < row) inputs_.push_back(token);
       if (column > 0) targets_.push_back(token);

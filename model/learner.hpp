@@ -27,6 +27,20 @@ inline bool counts_top5(const data_shape& shape) {
   return shape.channels > 0 && shape.classes > 5;
 }
 
+/// Reads one text from left to right, and says what may come next. It uses the parameters of the
+/// learner that made it, which must outlive it and must not change meanwhile; on its thread.
+class text_reader {
+ public:
+  virtual ~text_reader() = default;
+
+  /// Reads on by these tokens, at least one. Returns the logits of the token after them, one for
+  /// each of the vocabulary, until the next call. Each token is computed once, with what attention
+  /// remembers of those before; when there are more than the context (model.sequence_length) holds,
+  /// the newer half of it is read anew and the rest forgotten. Throws std::invalid_argument for no
+  /// token or one outside the vocabulary, run_error as compute_gradient().
+  virtual std::span<const float> read(std::span<const std::int32_t> tokens) = 0;
+};
+
 /// A network with its own parameter and gradient buffers. Used by the thread that made it alone;
 /// each lane and the evaluator own one. Results are a function of parameters and batch, bit for
 /// bit, whatever the learner or thread (on one machine, with one LibTorch thread).
@@ -59,6 +73,9 @@ class learner {
   /// 1, 1/2, ... 1/n, they become the mean of the batches' statistics, whatever they were.
   /// Throws as compute_gradient().
   virtual void update_statistics(const batch& b, double share) = 0;
+
+  /// Begins a text. Null unless this is a language model.
+  virtual std::unique_ptr<text_reader> begin_text() { return nullptr; }
 
   /// Whether compute_gradient() moves the parameters as well, so that no inner optimizer is run.
   virtual bool moves_itself() const { return false; }

@@ -42,6 +42,26 @@ class network {
   virtual torch::Tensor logits(const torch::Tensor& inputs, batch_statistics use) const = 0;
 };
 
+/// What a language model remembers of the tokens that it has read: for each block, keys and values
+/// of all of them, [heads, tokens, head_size].
+struct attention_memory {
+  struct block {
+    torch::Tensor keys;
+    torch::Tensor values;
+  };
+  std::int64_t tokens = 0;
+  std::vector<block> blocks;
+};
+
+/// A network that can go on with a text.
+class language_network : public network {
+ public:
+  /// Logits, [vocabulary], of the token after the last of `tokens` ([n], int64), which come after
+  /// those in `memory` and are remembered in it. Together they are at most as many as the longest
+  /// example. An empty memory begins a text.
+  virtual torch::Tensor read_on(const torch::Tensor& tokens, attention_memory& memory) const = 0;
+};
+
 /// A decoder-only transformer over tokens 0 ... vocabulary - 1; see transformer.cpp.
 std::unique_ptr<network> make_transformer(const config::model_section& options,
                                           std::int64_t vocabulary);

@@ -28,7 +28,7 @@ struct block {
   affine feed_forward_down;
 };
 
-class transformer final : public network {
+class transformer final : public language_network {
  public:
   transformer(const config::model_section& options, std::int64_t vocabulary)
       : width_(options.width),
@@ -79,21 +79,38 @@ class transformer final : public network {
     norm_ = take();
   }
 
-  // The hidden state is kept as a matrix [examples * length, width]: a product with a matrix is
-  // then one call of the BLAS.
   torch::Tensor logits(const torch::Tensor& tokens, batch_statistics) const override {
-    const std::int64_t length = tokens.size(1);
-    auto x = (at::embedding(token_embedding_, tokens) + position_embedding_.narrow(0, 0, length))
-                 .view({-1, width_});
-    for (const block& b : blocks_) {
-      // A new tensor, not add_(): a branch may be bf16, the hidden state never.
-      x = x + attend(b, normalize(b.attention_norm, x), length);
-      x = x + feed_forward(b, normalize(b.feed_forward_norm, x));
-    }
-    return at::linear(normalize(norm_, x), token_embedding_);
+    return at::linear(normalize(norm_, hidden_state(tokens, nullptr)), token_embedding_);
+  }
+
+  torch::Tensor read_on(const torch::Tensor& tokens, attention_memory& memory) const override {
+    memory.blocks.resize(blocks_.size());
+    const auto x = hidden_state(tokens.unsqueeze(0), &memory);
+    memory.tokens += tokens.size(0);
+    return at::linear(normalize(norm_, x[-1]), token_embedding_);
   }
 
  private:
+  /// What the last block makes of tokens [examples, length]. With a memory there is one example,
+  /// which goes on from it.
+  /// The hidden state is kept as a matrix [examples * length, width]: a product with a matrix is
+  /// then one call of the BLAS.
+  torch::Tensor hidden_state(const torch::Tensor& tokens, attention_memory* memory) const {
+    const std::int64_t length = tokens.size(1);
+    const std::int64_t before = memory == nullptr ? 0 : memory->tokens;
+    auto x =
+        (at::embedding(token_embedding_, tokens) + position_embedding_.narrow(0, before, length))
+            .view({-1, width_});
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const block& b = blocks_[i];
+      auto* const past = memory == nullptr ? nullptr : &memory->blocks[i];
+      // A new tensor, not add_(): a branch may be bf16, the hidden state never.
+      x = x + attend(b, normalize(b.attention_norm, x), length, past);
+      x = x + feed_forward(b, normalize(b.feed_forward_norm, x));
+    }
+    return x;
+  }
+
   void add_norm(const std::string& name) {
     layout_.add(name + ".weight", {width_});
     layout_.add(name + ".bias", {width_});
@@ -108,18 +125,29 @@ class transformer final : public network {
     return at::layer_norm(x, {width_}, norm.weight, norm.bias);
   }
 
-  torch::Tensor attend(const block& b, const torch::Tensor& x, std::int64_t length) const {
+  torch::Tensor attend(const block& b, const torch::Tensor& x, std::int64_t length,
+                       attention_memory::block* past) const {
     // One copy brings queries, keys and values into [examples * heads, length, head_size] each.
     const auto qkv = at::linear(x, b.query_key_value.weight, b.query_key_value.bias)
                          .view({-1, length, 3, heads_, head_size_})
                          .permute({2, 0, 3, 1, 4})
                          .reshape({3, -1, length, head_size_})
                          .unbind(0);
-    const auto mask = causal_mask_.narrow(0, 0, length).narrow(1, 0, length);
+    auto keys = qkv[1];
+    auto values = qkv[2];
+    if (past != nullptr) {
+      if (past->keys.defined()) {
+        keys = at::cat({past->keys, keys}, 1);
+        values = at::cat({past->values, values}, 1);
+      }
+      *past = {keys, values};
+    }
+    const std::int64_t seen = keys.size(1);
+    const auto mask = causal_mask_.narrow(0, seen - length, length).narrow(1, 0, seen);
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_size_));
     const auto shares =
-        at::baddbmm(mask, qkv[0], qkv[1].transpose(1, 2), /*beta=*/1, /*alpha=*/scale).softmax(-1);
-    const auto mixed = at::bmm(shares, qkv[2])
+        at::baddbmm(mask, qkv[0], keys.transpose(1, 2), /*beta=*/1, /*alpha=*/scale).softmax(-1);
+    const auto mixed = at::bmm(shares, values)
                            .view({-1, heads_, length, head_size_})
                            .transpose(1, 2)
                            .reshape({-1, heads_ * head_size_});

@@ -18,6 +18,8 @@
 #include "config/error.hpp"
 #include "coordination/schedule.hpp"
 #include "model/local_round.hpp"
+#include "recovery/snapshot.hpp"
+#include "storage/checkpoint_reader.hpp"
 #include "storage/safetensors.hpp"
 #include "tests/actors/run_fixture.hpp"
 
@@ -335,6 +337,34 @@ TEST_CASE_FIXTURE(fixture, "a run starts from the parameters of another") {
   parts.make_learner = [] { return std::make_unique<fake::quadratic>(); };
   run_training(c, parts);
   CHECK(lines("metrics.jsonl").front()["loss"] == doctest::Approx(first.final->loss));
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a run's parameters are read from its file, its checkpoint or its folder") {
+  c.checkpoint.every_versions = 1;
+  const auto hash = run().params_sha256;
+  const auto layout = fake::quadratic().layout();
+  const auto loaded = [&](const std::string& path) {
+    parameter_buffer buffer(layout.size());
+    load_parameters(path, layout, buffer);
+    return parameters_sha256(layout, buffer.span());
+  };
+  const auto& directory = c.run.directory;
+  const auto file = find_parameters(directory);
+  CHECK(file == (fs::path(directory) / "parameters.safetensors").string());
+  CHECK(loaded(file) == hash);
+  CHECK(loaded(directory) == hash);
+
+  // While a run has not ended, its newest checkpoint counts, which knows its own hash, too.
+  fs::remove(file);
+  const auto newest = find_parameters(directory);
+  REQUIRE(newest.ends_with(".checkpoint"));
+  checkpoint_reader checkpoint(posix_file_system(), newest);
+  CHECK(loaded(newest) == snapshot_reader(checkpoint).read(record_part).values["sha256"]);
+  CHECK(loaded(directory) == loaded(newest));
+  fs::remove_all(fs::path(directory) / "checkpoints");
+  CHECK_THROWS_AS(find_parameters(directory), usage_error);
+  CHECK_THROWS_AS(find_parameters(directory + "/nothing"), usage_error);
 }
 
 TEST_CASE_FIXTURE(fixture, "parameters of another model are refused by name") {

@@ -105,6 +105,42 @@ class reference {
     return sums.loss / static_cast<double>(sums.targets);
   }
 
+  /// Of the token after each.
+  std::vector<row> forward(std::span<const std::int32_t> tokens) const {
+    const auto width = static_cast<std::ptrdiff_t>(options_.width);
+    const row& embedding = tensors_.at("token_embedding.weight");
+    const row& positions = tensors_.at("position_embedding.weight");
+    std::vector<row> x;
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      const auto at = embedding.begin() + tokens[t] * width;
+      x.emplace_back(at, at + width);
+      const auto position = positions.begin() + static_cast<std::ptrdiff_t>(t) * width;
+      add(x[t], row(position, position + width));
+    }
+    for (std::int64_t layer = 0; layer < options_.layers; ++layer) {
+      const std::string name = "blocks." + std::to_string(layer) + ".";
+      std::vector<row> qkv;
+      for (const row& token : x) {
+        qkv.push_back(linear(name + "attention.qkv", normalize(name + "attention.norm", token)));
+      }
+      for (std::size_t t = 0; t < x.size(); ++t) {
+        add(x[t], linear(name + "attention.output", attend(qkv, t)));
+        auto hidden = linear(name + "feed_forward.up", normalize(name + "feed_forward.norm", x[t]));
+        for (double& v : hidden) v *= 0.5 * (1.0 + std::erf(v / std::numbers::sqrt2));
+        add(x[t], linear(name + "feed_forward.down", hidden));
+      }
+    }
+    std::vector<row> logits;
+    for (const row& token : x) {
+      const row last = normalize("norm", token);
+      row& z = logits.emplace_back();
+      for (auto at = embedding.begin(); at != embedding.end(); at += width) {
+        z.push_back(std::inner_product(last.begin(), last.end(), at, 0.0));
+      }
+    }
+    return logits;
+  }
+
  private:
   row linear(const std::string& name, const row& x) const {
     row y = tensors_.at(name + ".bias");
@@ -153,41 +189,6 @@ class reference {
 
   static void add(row& x, const row& y) {
     for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
-  }
-
-  std::vector<row> forward(std::span<const std::int32_t> tokens) const {
-    const auto width = static_cast<std::ptrdiff_t>(options_.width);
-    const row& embedding = tensors_.at("token_embedding.weight");
-    const row& positions = tensors_.at("position_embedding.weight");
-    std::vector<row> x;
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      const auto at = embedding.begin() + tokens[t] * width;
-      x.emplace_back(at, at + width);
-      const auto position = positions.begin() + static_cast<std::ptrdiff_t>(t) * width;
-      add(x[t], row(position, position + width));
-    }
-    for (std::int64_t layer = 0; layer < options_.layers; ++layer) {
-      const std::string name = "blocks." + std::to_string(layer) + ".";
-      std::vector<row> qkv;
-      for (const row& token : x) {
-        qkv.push_back(linear(name + "attention.qkv", normalize(name + "attention.norm", token)));
-      }
-      for (std::size_t t = 0; t < x.size(); ++t) {
-        add(x[t], linear(name + "attention.output", attend(qkv, t)));
-        auto hidden = linear(name + "feed_forward.up", normalize(name + "feed_forward.norm", x[t]));
-        for (double& v : hidden) v *= 0.5 * (1.0 + std::erf(v / std::numbers::sqrt2));
-        add(x[t], linear(name + "feed_forward.down", hidden));
-      }
-    }
-    std::vector<row> logits;
-    for (const row& token : x) {
-      const row last = normalize("norm", token);
-      row& z = logits.emplace_back();
-      for (auto at = embedding.begin(); at != embedding.end(); at += width) {
-        z.push_back(std::inner_product(last.begin(), last.end(), at, 0.0));
-      }
-    }
-    return logits;
   }
 
   config::model_section options_;
@@ -281,6 +282,33 @@ TEST_CASE(
       total += std::exp(before - model->evaluate(longer).loss);
     }
     CHECK(total == doctest::Approx(1.0).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("a text that is read bit by bit has the next token that it has as a whole") {
+  for (const config& c : {tiny(), tiny_with_own_sizes()}) {
+    const auto model = make_learner_factory(c, text)();
+    randomize(*model);
+    const reference oracle(c, *model);
+    const auto tokens = random_batch(1, 20).tokens;
+    const auto reader = model->begin_text();
+    REQUIRE(reader != nullptr);
+    // Twice as the context (8) is full, its newer half stays.
+    const std::vector<std::pair<std::size_t, std::size_t>> windows{
+        {0, 3}, {0, 4}, {0, 8}, {5, 9}, {5, 10}, {14, 18}, {14, 19}};
+    std::size_t read = 0;
+    for (const auto& [begin, end] : windows) {
+      const std::span all(tokens);
+      const auto logits = reader->read(all.subspan(read, end - read));
+      read = end;
+      const auto expected = oracle.forward(all.subspan(begin, end - begin)).back();
+      REQUIRE(logits.size() == expected.size());
+      for (std::size_t i = 0; i < logits.size(); ++i) {
+        CHECK(logits[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+      }
+    }
+    CHECK_THROWS_AS(reader->read({}), std::invalid_argument);
+    CHECK_THROWS_AS(reader->read(std::vector<std::int32_t>{vocabulary}), std::invalid_argument);
   }
 }
 
