@@ -50,6 +50,21 @@ std::string describe_method(const config& c) {
   return fmt::format("{} {}, quota {}", c.outer.mode, c.outer.optimizer, c.quota.policy);
 }
 
+/// The trainable parameters, by the first word of their tensors' names.
+std::vector<run_plan::parameter_part> parameter_parts(const parameter_layout& layout) {
+  std::vector<run_plan::parameter_part> parts;
+  for (const auto& tensor : layout.tensors()) {
+    if (tensor.part != section::trainable) continue;
+    auto name = tensor.name.substr(0, tensor.name.find('.'));
+    std::replace(name.begin(), name.end(), '_', ' ');
+    auto found = std::find_if(parts.begin(), parts.end(),
+                              [&](const auto& part) { return part.name == name; });
+    if (found == parts.end()) found = parts.insert(found, {std::move(name), 0});
+    found->count += static_cast<std::int64_t>(tensor.size);
+  }
+  return parts;
+}
+
 run_plan make_plan(const run_context& run, const std::string& directory, std::int64_t lanes) {
   const auto& c = run.settings;
   run_plan plan;
@@ -59,6 +74,7 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   plan.clock = c.clock.mode;
   plan.paced = c.paced();
   plan.parameters = static_cast<std::int64_t>(run.layout.count(section::trainable));
+  plan.parameter_parts = parameter_parts(run.layout);
   plan.local_steps = c.run.local_steps;
   plan.threads = lanes;
   plan.threads_per_lane = c.workers.threads_per_lane;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "config/error.hpp"
+#include "config/schema.hpp"
 
 namespace rubato {
 namespace {
@@ -36,6 +37,13 @@ std::string transformer_arguments(const config& c, const data_shape& shape) {
   if (m.kind != "transformer") {
     throw usage_error(
         fmt::format("bench: a peer trains a transformer, but model.kind = \"{}\"", m.kind));
+  }
+  for (const char* key : {"model.embeddings", "model.positions", "model.block_norm",
+                          "model.activation", "model.recompute", "inner.micro_batch"}) {
+    const auto& spec = *find_key(key);
+    if (spec.member.get(c) == spec.default_value()) continue;
+    throw usage_error(
+        fmt::format("bench: a peer knows no other {} than {}", key, to_text(spec.default_value())));
   }
   const auto head_size = m.head_size > 0 ? m.head_size : m.width / m.heads;
   const auto hidden = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;

@@ -16,7 +16,7 @@ struct config {
     std::int64_t seed = 1;
     std::int64_t threads = 0;         // lanes; 0: one for each core
     std::int64_t local_steps = 4000;  // the budget, summed over workers
-    std::string init;                 // a .safetensors file with parameters to start from
+    std::string init;                 // a file or run with parameters to start from
     std::string branch;               // a run directory to go on from, as another run
     std::string resume = "no";        // no | auto: go on with an unfinished run in the directory
   } run;
@@ -33,6 +33,11 @@ struct config {
     std::int64_t head_size = 0;     // 0: width / heads
     std::int64_t feed_forward = 0;  // 0: 4 * width
     std::int64_t sequence_length = 128;
+    std::string embeddings = "tied";           // tied | untied: with the output's matrix
+    std::string positions = "learned";         // learned | rotary
+    std::string block_norm = "layer";          // layer | rms: of a transformer
+    std::string activation = "gelu";           // gelu | swiglu: between feed-forward layers
+    bool recompute = false;                    // blocks once more in the backward pass
     std::int64_t depth = 18;                   // layers of a resnet
     std::int64_t channels = 0;                 // of its first stage; 0: 16 or 64, by depth
     std::string stem = "cifar";                // cifar | imagenet
@@ -100,6 +105,7 @@ struct config {
     double label_smoothing = 0.0;
     double local_scale = 1.0;        // on the rate of rounds after a data-parallel stage
     std::string precision = "auto";  // auto | f32 | bf16
+    std::int64_t micro_batch = 0;    // examples computed at once; 0: the whole batch
     double proximal = 0.0;           // rho of FedAsync's proximal term; 0: off
   } inner;
 

@@ -45,6 +45,18 @@ verdict check_resnet(const config& c) {
                                    depth, below, below + 6)};
 }
 
+verdict check_positions(const config& c) {
+  const bool given = c.model.head_size > 0;
+  const auto size = given ? c.model.head_size : c.model.width / c.model.heads;
+  if (c.model.positions != "rotary" || size % 2 == 0) return {};
+  contradiction found{{"model.positions", "model.head_size"},
+                      fmt::format("model.positions = \"rotary\" turns pairs of numbers, but a head "
+                                  "has {}; make model.head_size even",
+                                  size)};
+  if (!given) found.keys = {"model.positions", "model.width", "model.heads"};
+  return found;
+}
+
 verdict check_model(const config& c) {
   const auto kinds = data_kinds_for(c.model.kind);
   if (std::find(kinds.begin(), kinds.end(), c.data.kind) == kinds.end()) {
@@ -54,10 +66,8 @@ verdict check_model(const config& c) {
                     c.model.kind, c.data.kind, fmt::join(kinds, "\" or \""))};
   }
   if (c.model.kind == "resnet") return check_resnet(c);
-  if (c.model.kind != "transformer" || c.model.head_size != 0 ||
-      c.model.width % c.model.heads == 0) {
-    return {};
-  }
+  if (c.model.kind != "transformer") return {};
+  if (c.model.head_size != 0 || c.model.width % c.model.heads == 0) return check_positions(c);
   return contradiction{
       {"model.width", "model.heads"},
       fmt::format("model.width = {} is not a multiple of model.heads = {}; change one of them or "

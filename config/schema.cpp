@@ -84,7 +84,9 @@ std::vector<key_spec> declare_keys() {
       {.name = "run.init",
        .member = at([](auto& c) -> auto& { return c.run.init; }),
        .scope = key_scope::node,
-       .help = "A .safetensors file with the parameters to start from; empty: random ones."},
+       .help =
+           "The parameters to start from: a .safetensors file, a checkpoint or the directory of "
+           "a run; empty: random ones."},
       {.name = "run.branch",
        .member = at([](auto& c) -> auto& { return c.run.branch; }),
        .scope = key_scope::node,
@@ -141,13 +143,44 @@ std::vector<key_spec> declare_keys() {
        .member = at([](auto& c) -> auto& { return c.model.feed_forward; }),
        .range = from_to(0, 1048576),
        .used_when = of_transformer,
-       .help = "Hidden size of a block's feed-forward layers; 0: 4 * width."},
+       .help = "Hidden size of a block's feed-forward layers; 0: 4 * width, or with swiglu two "
+               "thirds of that, rounded up to a multiple of 8."},
       {.name = "model.sequence_length",
        .member = at([](auto& c) -> auto& { return c.model.sequence_length; }),
        .unit = "tokens",
        .range = from_to(1, 65536),
        .used_when = of_transformer,
        .help = "Context: the tokens of one example."},
+      {.name = "model.embeddings",
+       .member = at([](auto& c) -> auto& { return c.model.embeddings; }),
+       .choices = {"tied", "untied"},
+       .used_when = of_transformer,
+       .help = "tied: the matrix that makes logits is the token embedding. untied: it has "
+               "parameters of its own."},
+      {.name = "model.positions",
+       .member = at([](auto& c) -> auto& { return c.model.positions; }),
+       .choices = {"learned", "rotary"},
+       .used_when = of_transformer,
+       .help = "learned: a vector for each position is added to the token's. rotary: queries and "
+               "keys are turned by angles that grow with the position, so that attention goes by "
+               "distance; without parameters."},
+      {.name = "model.block_norm",
+       .member = at([](auto& c) -> auto& { return c.model.block_norm; }),
+       .choices = {"layer", "rms"},
+       .used_when = of_transformer,
+       .help = "What goes before each branch of a block, and before the output: LayerNorm, or "
+               "RMSNorm, which neither centres nor shifts."},
+      {.name = "model.activation",
+       .member = at([](auto& c) -> auto& { return c.model.activation; }),
+       .choices = {"gelu", "swiglu"},
+       .used_when = of_transformer,
+       .help = "Between a block's feed-forward layers: GELU, or SwiGLU, whose third matrix gates "
+               "what the first one gives."},
+      {.name = "model.recompute",
+       .member = at([](auto& c) -> auto& { return c.model.recompute; }),
+       .used_when = of_transformer,
+       .help = "Keep only what goes into each block, and compute the rest once more in the "
+               "backward pass: a third more time for far less memory, the same bits."},
       {.name = "model.depth",
        .member = at([](auto& c) -> auto& { return c.model.depth; }),
        .range = from_to(8, 1202),
@@ -479,8 +512,16 @@ std::vector<key_spec> declare_keys() {
        .help =
            "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
            "always. auto: where the CPU has AVX512-BF16, bf16 for transformers with at least 128 "
-           "tokens in a batch and 16384 tokens times width, and for resnets with at least 1024 "
+           "tokens at once and 16384 tokens times width, and for resnets with at least 1024 "
            "examples in a batch times channels of the first stage; f32 otherwise."},
+      {.name = "inner.micro_batch",
+       .member = at([](auto& c) -> auto& { return c.inner.micro_batch; }),
+       .unit = "examples",
+       .range = from_to(0, 65536),
+       .used_when = {{{"model.kind", {"transformer", "mlp"}}, {"model.norm", {"group"}}}},
+       .help =
+           "Examples of a batch that are computed at once, for less memory; their gradients add "
+           "up to the batch's, but for rounding. 0: all."},
       {.name = "inner.proximal",
        .member = at([](auto& c) -> auto& { return c.inner.proximal; }),
        .range = from_to(0, 1e6),

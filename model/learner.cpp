@@ -85,11 +85,12 @@ class network_learner final : public learner {
  public:
   /// `longest`: of an example, in tokens; of no meaning for points and images.
   network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest,
-                  double label_smoothing, precision products)
+                  const config::inner_section& inner, precision products)
       : network_(std::move(net)),
         shape_(shape),
         longest_(longest),
-        label_smoothing_(label_smoothing),
+        label_smoothing_(inner.label_smoothing),
+        micro_batch_(inner.micro_batch),
         precision_(products),
         parameters_(network_->layout().size()),
         gradient_(network_->layout().end(section::trainable)) {
@@ -115,17 +116,10 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
-      torch::Tensor logits;
-      {
-        const product_precision products(precision_);
-        logits = network_->logits(inputs(b), for_training);
-      }
-      const auto loss =
-          at::cross_entropy_loss(logits.to(torch::kFloat), targets(), {}, at::Reduction::Mean,
-                                 no_ignored_target, label_smoothing_);
-      loss.backward();
+      double loss = 0.0;
+      for_each_part(b, [&](part p) { loss += add_gradient(b, p); });
       check_gradient_place();
-      return static_cast<double>(loss.item<float>());
+      return loss;
     });
   }
 
@@ -133,17 +127,19 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
-      const auto logits = network_->logits(inputs(b), for_evaluation);
-      const auto wanted = targets();
-      const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
       evaluation_sums sums;
-      sums.loss = -log_p.sum(torch::kDouble).item<double>();
-      sums.targets = wanted.numel();
-      sums.correct = logits.argmax(1).eq(wanted).sum().item<std::int64_t>();
-      if (counts_top5(shape_)) {
-        const auto guesses = std::get<1>(logits.topk(5));
-        sums.correct_top5 = guesses.eq(wanted.unsqueeze(1)).sum().item<std::int64_t>();
-      }
+      for_each_part(b, [&](part p) {
+        const auto logits = network_->logits(inputs(b, p), for_evaluation);
+        const auto wanted = targets(b, p);
+        const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
+        sums.loss -= log_p.sum(torch::kDouble).item<double>();
+        sums.targets += wanted.numel();
+        sums.correct += logits.argmax(1).eq(wanted).sum().item<std::int64_t>();
+        if (counts_top5(shape_)) {
+          const auto guesses = std::get<1>(logits.topk(5));
+          sums.correct_top5 += guesses.eq(wanted.unsqueeze(1)).sum().item<std::int64_t>();
+        }
+      });
       return sums;
     });
   }
@@ -158,11 +154,42 @@ class network_learner final : public learner {
     load(b);
     in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
-      network_->logits(inputs(b), {.used = true, .share = share});
+      network_->logits(inputs(b, {0, b.examples}), {.used = true, .share = share});
     });
   }
 
  private:
+  /// Examples of a batch.
+  struct part {
+    std::int64_t first;
+    std::int64_t count;
+  };
+
+  /// The micro-batches, or all at once.
+  template <class Function>
+  void for_each_part(const batch& b, Function compute) const {
+    const std::int64_t at_once = micro_batch_ > 0 ? micro_batch_ : b.examples;
+    for (std::int64_t first = 0; first < b.examples; first += at_once) {
+      compute(part{first, std::min(at_once, b.examples - first)});
+    }
+  }
+
+  /// Adds to gradient() what a part of the batch contributes, and returns what it does to the loss.
+  double add_gradient(const batch& b, part p) {
+    torch::Tensor logits;
+    {
+      const product_precision products(precision_);
+      logits = network_->logits(inputs(b, p), for_training);
+    }
+    auto loss = at::cross_entropy_loss(logits.to(torch::kFloat), targets(b, p), {},
+                                       at::Reduction::Mean, no_ignored_target, label_smoothing_);
+    if (p.count < b.examples) {
+      loss = loss * (static_cast<double>(p.count) / static_cast<double>(b.examples));
+    }
+    loss.backward();
+    return static_cast<double>(loss.item<float>());
+  }
+
   /// Checks the batch and takes from it what LibTorch wants otherwise: 64-bit indices.
   void load(const batch& b) {
     inputs_.clear();
@@ -214,17 +241,19 @@ class network_learner final : public learner {
     }
   }
 
-  torch::Tensor inputs(const batch& b) {
+  torch::Tensor inputs(const batch& b, part p) {
     if (shape_.features == 0) {
-      return torch::from_blob(inputs_.data(), {b.examples, b.length}, torch::kLong);
+      return torch::from_blob(inputs_.data() + p.first * b.length, {p.count, b.length},
+                              torch::kLong);
     }
     // A tensor cannot be of constants, but nobody writes to this one.
-    return torch::from_blob(const_cast<float*>(b.features.data()), {b.examples, b.length});
+    return torch::from_blob(const_cast<float*>(b.features.data()) + p.first * b.length,
+                            {p.count, b.length});
   }
 
-  torch::Tensor targets() {
-    return torch::from_blob(targets_.data(), {static_cast<std::int64_t>(targets_.size())},
-                            torch::kLong);
+  torch::Tensor targets(const batch& b, part p) {
+    const auto each = static_cast<std::int64_t>(targets_.size()) / b.examples;
+    return torch::from_blob(targets_.data() + p.first * each, {p.count * each}, torch::kLong);
   }
 
   /// A gradient elsewhere would leave zeros in the buffer, and training would stand still silently.
@@ -243,6 +272,7 @@ class network_learner final : public learner {
   data_shape shape_;
   std::int64_t longest_;
   double label_smoothing_;
+  std::int64_t micro_batch_;  // 0: the whole batch
   precision precision_;
   parameter_buffer parameters_;
   parameter_buffer gradient_;
@@ -288,12 +318,12 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
   if (model.kind == "null") return [c] { return make_null_learner(c); };
   if (model.kind == "resnet") make_resnet(model, shape);  // for its complaints
   keep_tensor_memory();
-  return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane),
-          label_smoothing = c.inner.label_smoothing, products = resolve_precision(c)] {
+  return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane), inner = c.inner,
+          products = resolve_precision(c)] {
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
     return std::make_unique<network_learner>(make_network(model, shape), shape,
-                                             model.sequence_length, label_smoothing, products);
+                                             model.sequence_length, inner, products);
   };
 }
 

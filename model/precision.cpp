@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "model/cpu.hpp"
@@ -46,7 +47,10 @@ constexpr std::int64_t least_tokens = 128;
 constexpr std::int64_t least_tokens_times_width = 16384;
 
 bool pays_for_transformer(const config& c) {
-  const std::int64_t tokens = c.data.batch_size * c.model.sequence_length;
+  const auto at_once = c.inner.micro_batch;
+  const std::int64_t examples =
+      at_once > 0 ? std::min(at_once, c.data.batch_size) : c.data.batch_size;
+  const std::int64_t tokens = examples * c.model.sequence_length;
   return tokens >= least_tokens && tokens * c.model.width >= least_tokens_times_width;
 }
 
@@ -88,6 +92,10 @@ precision choose_precision(const config& c, bool fast_bf16) {
 
 precision resolve_precision(const config& c) {
   return choose_precision(c, has_fast_bf16());
+}
+
+precision current_precision() {
+  return autocast_enabled() ? precision::bf16 : precision::f32;
 }
 
 product_precision::product_precision(precision p)

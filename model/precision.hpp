@@ -27,6 +27,9 @@ precision choose_precision(const config& c, bool fast_bf16);
 /// The choice for this machine.
 precision resolve_precision(const config& c);
 
+/// What the products on this thread are.
+precision current_precision();
+
 /// While it lives, LibTorch's products on this thread are those of `p`: matrices are converted for
 /// each product, and its result stays in bf16 until something needs f32. Put it around the forward
 /// pass alone; the backward pass follows the types that it finds. Does nothing for f32.

@@ -112,6 +112,20 @@ std::string shard_table(const run_plan& plan) {
   return table + more_rows(plan.shards.size(), "shards");
 }
 
+/// ": ..., ...", largest first; nothing for a model in one piece.
+std::string parameter_parts(const run_plan& plan) {
+  if (plan.parameter_parts.size() < 2) return {};
+  auto parts = plan.parameter_parts;
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
+  std::string text;
+  for (const auto& part : parts) {
+    text += fmt::format("{} {} {}", text.empty() ? ":" : ",", part.name,
+                        human_count(static_cast<double>(part.count)));
+  }
+  return text;
+}
+
 // A row of the table of evaluations. What only text has is left out elsewhere, and so is an empty
 // last cell.
 std::string evaluation_row(const run_plan& plan, const std::array<std::string, 8>& cells) {
@@ -130,7 +144,8 @@ std::string plan_text(const run_plan& plan) {
   const auto row = [&text](const char* name, const std::string& value) {
     text += fmt::format("  {:<9}  {}\n", name, value);
   };
-  row("model", human_count(static_cast<double>(plan.parameters)) + " parameters");
+  row("model",
+      human_count(static_cast<double>(plan.parameters)) + " parameters" + parameter_parts(plan));
   row("budget",
       fmt::format("{} local steps, summed over {} worker{}", plan.local_steps, plan.workers.size(),
                   plural(static_cast<std::int64_t>(plan.workers.size()))));

@@ -26,10 +26,15 @@ struct run_plan {
   std::string clock;   // "virtual" or "wall"
   bool paced = true;   // the workers' paces are simulated or, on the wall clock, kept to
   std::int64_t parameters = 0;
-  std::int64_t local_steps = 0;           // the budget
-  std::int64_t threads = 0;               // lanes: workers that compute at the same time
-  std::int64_t threads_per_lane = 1;      // of LibTorch
-  std::int64_t other_threads = 0;         // for everything but the workers' steps
+  struct parameter_part {
+    std::string name;  // "token embedding"
+    std::int64_t count = 0;
+  };
+  std::vector<parameter_part> parameter_parts;  // what these are; they add up to `parameters`
+  std::int64_t local_steps = 0;                 // the budget
+  std::int64_t threads = 0;                     // lanes: workers that compute at the same time
+  std::int64_t threads_per_lane = 1;            // of LibTorch
+  std::int64_t other_threads = 0;               // for everything but the workers' steps
   std::string blas;                       // the library that multiplies matrices, and its kernels
   std::string precision;                  // of the products in a local step: "f32" or "bf16"
   std::string unit = "token";             // what is learned from: "token", "point" or "image"

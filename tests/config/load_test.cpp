@@ -105,6 +105,11 @@ override_list unusual_settings() {
       {"model.head_size", "16"},
       {"model.feed_forward", "100"},
       {"model.sequence_length", "32"},
+      {"model.embeddings", "untied"},
+      {"model.positions", "rotary"},
+      {"model.block_norm", "rms"},
+      {"model.activation", "swiglu"},
+      {"model.recompute", "true"},
       {"data.paths", "['a', ['b', 'c/*.txt'], 'd']"},
       {"data.batch_size", "3"},
       {"data.held_out", "0.1"},
@@ -133,6 +138,7 @@ override_list unusual_settings() {
       {"inner.local_scale", "0.25"},
       {"inner.precision", "bf16"},
       {"inner.proximal", "0.01"},
+      {"inner.micro_batch", "2"},
       {"outer.optimizer", "delayed-nesterov"},
       {"outer.lr", "0.05"},
       {"outer.momentum", "0.8"},
@@ -537,6 +543,9 @@ TEST_CASE("contradicting settings are reported with the place of each") {
   CHECK(error_of("data.paths = ['a']\n[model]\nwidth = 100\nheads = 3\n") ==
         "x.toml:3, x.toml:4: model.width = 100 is not a multiple of model.heads = 3; change one of "
         "them or set model.head_size");
+  CHECK(error_of("data.paths = ['a']\n[model]\nwidth = 20\nheads = 4\npositions = 'rotary'\n") ==
+        "x.toml:5, x.toml:3, x.toml:4: model.positions = \"rotary\" turns pairs of numbers, but a "
+        "head has 5; make model.head_size even");
   CHECK(error_of("data.paths = ['a']\nouter.mode = 'sync'\nwindow.quorum = 4",
                  {{"workers.count", "3"}, {"outer.optimizer", "sgd"}}) ==
         "x.toml:3, command line: window.quorum = 4 can never be reached with workers.count = 3; it "

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "config/error.hpp"
+#include "config/load.hpp"
 #include "config/random.hpp"
 #include "model/learner.hpp"
 #include "optim/inner_optimizer.hpp"
@@ -43,6 +45,25 @@ config tiny_with_own_sizes() {
   c.model.head_size = 5;
   c.model.feed_forward = 23;
   return c;
+}
+
+/// Both of these, and every combination of the options, with sizes of their own.
+std::vector<config> every_kind() {
+  std::vector<config> all{tiny(), tiny_with_own_sizes()};
+  for (unsigned choice = 0; choice < 16; ++choice) {
+    auto& c = all.emplace_back(tiny());
+    c.model.head_size = 6;
+    if ((choice & 1) != 0) c.model.embeddings = "untied";
+    if ((choice & 2) != 0) c.model.positions = "rotary";
+    if ((choice & 4) != 0) c.model.block_norm = "rms";
+    if ((choice & 8) != 0) c.model.activation = "swiglu";
+  }
+  return all;
+}
+
+std::string describe(const config& c) {
+  return c.model.embeddings + ' ' + c.model.positions + ' ' + c.model.block_norm + ' ' +
+         c.model.activation;
 }
 
 batch random_batch(std::int64_t examples, std::int64_t length) {
@@ -109,12 +130,14 @@ class reference {
   std::vector<row> forward(std::span<const std::int32_t> tokens) const {
     const auto width = static_cast<std::ptrdiff_t>(options_.width);
     const row& embedding = tensors_.at("token_embedding.weight");
-    const row& positions = tensors_.at("position_embedding.weight");
+    const bool rotary = options_.positions == "rotary";
     std::vector<row> x;
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       const auto at = embedding.begin() + tokens[t] * width;
       x.emplace_back(at, at + width);
-      const auto position = positions.begin() + static_cast<std::ptrdiff_t>(t) * width;
+      if (rotary) continue;
+      const auto position =
+          tensors_.at("position_embedding.weight").begin() + static_cast<std::ptrdiff_t>(t) * width;
       add(x[t], row(position, position + width));
     }
     for (std::int64_t layer = 0; layer < options_.layers; ++layer) {
@@ -122,19 +145,19 @@ class reference {
       std::vector<row> qkv;
       for (const row& token : x) {
         qkv.push_back(linear(name + "attention.qkv", normalize(name + "attention.norm", token)));
+        if (rotary) turn(qkv.back(), qkv.size() - 1);
       }
       for (std::size_t t = 0; t < x.size(); ++t) {
         add(x[t], linear(name + "attention.output", attend(qkv, t)));
-        auto hidden = linear(name + "feed_forward.up", normalize(name + "feed_forward.norm", x[t]));
-        for (double& v : hidden) v *= 0.5 * (1.0 + std::erf(v / std::numbers::sqrt2));
-        add(x[t], linear(name + "feed_forward.down", hidden));
+        add(x[t], feed_forward(name + "feed_forward", normalize(name + "feed_forward.norm", x[t])));
       }
     }
+    const row& output = options_.embeddings == "tied" ? embedding : tensors_.at("output.weight");
     std::vector<row> logits;
     for (const row& token : x) {
       const row last = normalize("norm", token);
       row& z = logits.emplace_back();
-      for (auto at = embedding.begin(); at != embedding.end(); at += width) {
+      for (auto at = output.begin(); at != output.end(); at += width) {
         z.push_back(std::inner_product(last.begin(), last.end(), at, 0.0));
       }
     }
@@ -153,14 +176,46 @@ class reference {
 
   row normalize(const std::string& name, row x) const {
     const auto n = static_cast<double>(x.size());
-    const double mean = std::accumulate(x.begin(), x.end(), 0.0) / n;
+    const bool centred = options_.block_norm == "layer";
+    const double mean = centred ? std::accumulate(x.begin(), x.end(), 0.0) / n : 0.0;
     double variance = 0.0;
     for (const double v : x) variance += (v - mean) * (v - mean) / n;
     for (std::size_t i = 0; i < x.size(); ++i) {
-      x[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * tensors_.at(name + ".weight")[i] +
-             tensors_.at(name + ".bias")[i];
+      x[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * tensors_.at(name + ".weight")[i];
+      if (centred) x[i] += tensors_.at(name + ".bias")[i];
     }
     return x;
+  }
+
+  /// Turns the pairs of each head's query and key, as complex numbers, by the token's position.
+  void turn(row& qkv, std::size_t position) const {
+    const std::size_t all = qkv.size() / 3;
+    const std::size_t head = all / static_cast<std::size_t>(options_.heads);
+    for (std::size_t begin = 0; begin < 2 * all; begin += head) {
+      for (std::size_t i = 0; i < head / 2; ++i) {
+        const double speed =
+            std::pow(1e4, -2.0 * static_cast<double>(i) / static_cast<double>(head));
+        double& real = qkv[begin + i];
+        double& imaginary = qkv[begin + i + head / 2];
+        const auto turned = std::complex<double>(real, imaginary) *
+                            std::polar(1.0, static_cast<double>(position) * speed);
+        real = turned.real();
+        imaginary = turned.imag();
+      }
+    }
+  }
+
+  row feed_forward(const std::string& name, const row& x) const {
+    row hidden = linear(name + ".up", x);
+    if (options_.activation == "swiglu") {
+      const row gate = linear(name + ".gate", x);
+      for (std::size_t i = 0; i < hidden.size(); ++i) {
+        hidden[i] *= gate[i] / (1.0 + std::exp(-gate[i]));
+      }
+    } else {
+      for (double& v : hidden) v *= 0.5 * (1.0 + std::erf(v / std::numbers::sqrt2));
+    }
+    return linear(name + ".down", hidden);
   }
 
   /// What token t takes from tokens 0..t, all heads side by side.
@@ -215,7 +270,8 @@ gradient_result compute(learner& model, const batch& b) {
 }  // namespace
 
 TEST_CASE("loss and hits are those of a plain double-precision transformer") {
-  for (const config& c : {tiny(), tiny_with_own_sizes()}) {
+  for (const config& c : every_kind()) {
+    CAPTURE(describe(c));
     const auto model = make_learner_factory(c, text)();
     randomize(*model);
     const reference oracle(c, *model);
@@ -232,7 +288,8 @@ TEST_CASE("loss and hits are those of a plain double-precision transformer") {
 }
 
 TEST_CASE("the gradient of every tensor is the slope of the loss, and lies in the flat buffer") {
-  for (const config& c : {tiny(), tiny_with_own_sizes()}) {
+  for (const config& c : every_kind()) {
+    CAPTURE(describe(c));
     const auto model = make_learner_factory(c, text)();
     randomize(*model);
     const auto b = random_batch(3, 8);
@@ -286,7 +343,8 @@ TEST_CASE(
 }
 
 TEST_CASE("a text that is read bit by bit has the next token that it has as a whole") {
-  for (const config& c : {tiny(), tiny_with_own_sizes()}) {
+  for (const config& c : every_kind()) {
+    CAPTURE(describe(c));
     const auto model = make_learner_factory(c, text)();
     randomize(*model);
     const reference oracle(c, *model);
@@ -335,6 +393,51 @@ TEST_CASE("the same parameters and batch give the same bits, in any learner and 
   for (const auto& result : results) CHECK(same_bits(result, expected));
 }
 
+TEST_CASE("what is computed twice in place of being kept has the same bits") {
+  for (const char* products : {"f32", "bf16"}) {
+    for (auto c : every_kind()) {
+      CAPTURE(describe(c));
+      c.inner.precision = products;
+      const auto b = random_batch(3, 8);
+      const auto plain = make_learner_factory(c, text)();
+      randomize(*plain);
+      c.model.recompute = true;
+      const auto twice = make_learner_factory(c, text)();
+      randomize(*twice);
+      CHECK(same_bits(compute(*twice, b), compute(*plain, b)));
+      CHECK(twice->evaluate(b).loss == plain->evaluate(b).loss);
+    }
+  }
+}
+
+TEST_CASE("micro-batches add up to the batch") {
+  auto c = tiny();
+  c.inner.label_smoothing = 0.1;
+  const auto b = random_batch(5, 8);
+  const auto at_once = make_learner_factory(c, text)();
+  randomize(*at_once);
+  const auto expected = compute(*at_once, b);
+  for (const std::int64_t examples : {1, 2, 4, 5, 100}) {
+    CAPTURE(examples);
+    c.inner.micro_batch = examples;
+    const auto model = make_learner_factory(c, text)();
+    randomize(*model);
+    const auto result = compute(*model, b);
+    CHECK(result.loss == doctest::Approx(expected.loss).epsilon(1e-6));
+    double difference = 0.0, squares = 0.0;
+    for (std::size_t i = 0; i < expected.gradient.size(); ++i) {
+      difference += std::pow(static_cast<double>(result.gradient[i]) - expected.gradient[i], 2);
+      squares += std::pow(static_cast<double>(expected.gradient[i]), 2);
+    }
+    CHECK(std::sqrt(difference / squares) < 1e-6);
+    CHECK(same_bits(result, expected) == (examples >= 5));
+    const auto sums = model->evaluate(b);
+    CHECK(sums.loss == doctest::Approx(at_once->evaluate(b).loss).epsilon(1e-6));
+    CHECK(sums.correct == at_once->evaluate(b).correct);
+    CHECK(sums.targets == 5 * 8);
+  }
+}
+
 TEST_CASE("padding of the gradient stays zero") {
   const auto model = make_learner_factory(tiny_with_own_sizes(), text)();
   randomize(*model);
@@ -365,32 +468,117 @@ TEST_CASE("initial parameters follow the seed, are the same everywhere, and pred
 }
 
 TEST_CASE("initial matrices have GPT-2's deviations, scaled to the width") {
-  auto c = tiny();
-  c.model.width = 192;
-  const double inside = 0.02 * 2.0;  // a quarter of GPT-2's width
-  const auto model = make_learner_factory(c, text)();
-  initialize_parameters(c, *model);
-  for (const tensor_entry& tensor : model->layout().tensors()) {
-    CAPTURE(tensor.name);
-    const auto values = model->parameters().subspan(tensor.offset, tensor.size);
-    const auto ends_with = [&](const char* end) { return tensor.name.ends_with(end); };
-    double sum = 0.0;
-    double squares = 0.0;
-    for (const double x : values) {
-      sum += x;
-      squares += x * x;
-    }
-    const auto n = static_cast<double>(tensor.size);
-    if (tensor.shape.size() == 1) {
-      CHECK(sum == (ends_with("norm.weight") ? n : 0.0));
-      CHECK(squares == std::abs(sum));
-    } else {
-      const bool ends_branch = ends_with("output.weight") || ends_with("down.weight");
-      const double deviation = ends_branch ? inside / std::sqrt(2.0 * 2.0) : inside;
-      CHECK(std::abs(sum / n) < 4.0 * deviation / std::sqrt(n));
-      CHECK(std::abs(std::sqrt(squares / n) / deviation - 1.0) < 4.0 / std::sqrt(2.0 * n));
+  for (auto c : every_kind()) {
+    CAPTURE(describe(c));
+    c.model.width = 192;
+    const double inside = 0.02 * 2.0;  // a quarter of GPT-2's width
+    const auto model = make_learner_factory(c, text)();
+    initialize_parameters(c, *model);
+    for (const tensor_entry& tensor : model->layout().tensors()) {
+      CAPTURE(tensor.name);
+      const auto values = model->parameters().subspan(tensor.offset, tensor.size);
+      const auto ends_with = [&](const char* end) { return tensor.name.ends_with(end); };
+      double sum = 0.0;
+      double squares = 0.0;
+      for (const double x : values) {
+        sum += x;
+        squares += x * x;
+      }
+      const auto n = static_cast<double>(tensor.size);
+      if (tensor.shape.size() == 1) {
+        CHECK(sum == (ends_with("norm.weight") ? n : 0.0));
+        CHECK(squares == std::abs(sum));
+      } else {
+        const bool ends_branch = ends_with("attention.output.weight") || ends_with("down.weight");
+        const double deviation = ends_branch ? inside / std::sqrt(2.0 * 2.0) : inside;
+        CHECK(std::abs(sum / n) < 4.0 * deviation / std::sqrt(n));
+        CHECK(std::abs(std::sqrt(squares / n) / deviation - 1.0) < 4.0 / std::sqrt(2.0 * n));
+      }
     }
   }
+}
+
+TEST_CASE("the presets of Liu et al. 2024 have the parameters that their names say") {
+  // Of the matrices, for the paper counts neither positions nor biases and norms: with a vocabulary
+  // of 32,000, "20M" is what it is with an output matrix of its own, the others are without.
+  struct preset {
+    const char* file;
+    std::int64_t tied;
+    std::int64_t untied;
+    std::int64_t as_it_is;
+  };
+  for (const auto& of_paper : {preset{"20m", 12'910'592, 21'102'592, 21'102'592},
+                               preset{"60m", 58'949'632, 87'621'632, 58'949'632},
+                               preset{"150m", 149'782'528, 178'454'528, 149'782'528}}) {
+    CAPTURE(of_paper.file);
+    const auto folder = std::string(RUBATO_SOURCE_DIR) + "/config/async-local-sgd/";
+    auto c = load_config({.paths = {folder + "c4.toml", folder + of_paper.file + ".toml"}});
+    const auto matrices = [&] {
+      const auto model = make_learner_factory(c, {0, 32000})();
+      std::int64_t count = 0;
+      for (const auto& tensor : model->layout().tensors()) {
+        if (tensor.shape.size() != 2 || tensor.name == "position_embedding.weight") continue;
+        count += static_cast<std::int64_t>(tensor.size);
+      }
+      return count;
+    };
+    CHECK(matrices() == of_paper.as_it_is);
+    c.model.embeddings = "tied";
+    CHECK(matrices() == of_paper.tied);
+    c.model.embeddings = "untied";
+    CHECK(matrices() == of_paper.untied);
+  }
+}
+
+TEST_CASE("tensors have the names and shapes that docs/formats.md says") {
+  using shapes = std::map<std::string, std::vector<std::int64_t>>;
+  const auto shapes_of = [](const config& c) {
+    shapes result;
+    const auto model = make_learner_factory(c, text)();
+    for (const auto& tensor : model->layout().tensors()) {
+      result[tensor.name] = tensor.shape;
+    }
+    return result;
+  };
+  auto c = tiny_with_own_sizes();  // two heads of 5, a width of 16, 23 hidden, 8 positions
+  c.model.layers = 1;
+  CHECK(shapes_of(c) == shapes{{"token_embedding.weight", {vocabulary, 16}},
+                               {"position_embedding.weight", {8, 16}},
+                               {"blocks.0.attention.norm.weight", {16}},
+                               {"blocks.0.attention.norm.bias", {16}},
+                               {"blocks.0.attention.qkv.weight", {30, 16}},
+                               {"blocks.0.attention.qkv.bias", {30}},
+                               {"blocks.0.attention.output.weight", {16, 10}},
+                               {"blocks.0.attention.output.bias", {16}},
+                               {"blocks.0.feed_forward.norm.weight", {16}},
+                               {"blocks.0.feed_forward.norm.bias", {16}},
+                               {"blocks.0.feed_forward.up.weight", {23, 16}},
+                               {"blocks.0.feed_forward.up.bias", {23}},
+                               {"blocks.0.feed_forward.down.weight", {16, 23}},
+                               {"blocks.0.feed_forward.down.bias", {16}},
+                               {"norm.weight", {16}},
+                               {"norm.bias", {16}}});
+  c.model.embeddings = "untied";
+  c.model.positions = "rotary";
+  c.model.block_norm = "rms";
+  c.model.activation = "swiglu";
+  c.model.head_size = 6;
+  c.model.feed_forward = 0;  // 2/3 of 4 * 16 is 42.7, and 48 the next multiple of 8
+  CHECK(shapes_of(c) == shapes{{"token_embedding.weight", {vocabulary, 16}},
+                               {"blocks.0.attention.norm.weight", {16}},
+                               {"blocks.0.attention.qkv.weight", {36, 16}},
+                               {"blocks.0.attention.qkv.bias", {36}},
+                               {"blocks.0.attention.output.weight", {16, 12}},
+                               {"blocks.0.attention.output.bias", {16}},
+                               {"blocks.0.feed_forward.norm.weight", {16}},
+                               {"blocks.0.feed_forward.gate.weight", {48, 16}},
+                               {"blocks.0.feed_forward.gate.bias", {48}},
+                               {"blocks.0.feed_forward.up.weight", {48, 16}},
+                               {"blocks.0.feed_forward.up.bias", {48}},
+                               {"blocks.0.feed_forward.down.weight", {16, 48}},
+                               {"blocks.0.feed_forward.down.bias", {16}},
+                               {"norm.weight", {16}},
+                               {"output.weight", {vocabulary, 16}}});
 }
 
 TEST_CASE("an optimizer on the flat buffers learns a batch by heart") {

@@ -146,6 +146,15 @@ TEST_CASE("a diverged run can still be displayed") {
   CHECK(contains(progress_line(small_plan(), p, 120), "loss nan"));
 }
 
+TEST_CASE("the plan says where a model has its parameters, most of them first") {
+  auto plan = small_plan();
+  plan.parameter_parts = {{"token embedding", 8'192'000}, {"blocks", 12'000'000}, {"norm", 512}};
+  CHECK(contains(plan_text(plan),
+                 "825k parameters: blocks 12.0M, token embedding 8.19M, norm 512\n"));
+  plan.parameter_parts.resize(1);
+  CHECK(contains(plan_text(plan), "825k parameters\n"));
+}
+
 TEST_CASE("the plan tells what is trained on what") {
   const std::string text = plan_text(small_plan());
   for (const std::string part :
