@@ -75,6 +75,8 @@ struct program_fixture {
   /// `name`, for what it prints.
   pid_t start(const std::vector<std::string>& arguments, const std::function<void()>& prepare = {},
               const std::string& name = "") const {
+    // What one of this name printed before must not be taken for what this one does.
+    for (const char* stream : {"out", "err"}) std::filesystem::remove(root / (name + stream));
     const pid_t child = fork();
     if (child == 0) {
       const auto redirect = [](const std::filesystem::path& path, int to) {
