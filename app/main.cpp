@@ -1,5 +1,5 @@
-// `rubato`: reads the command line and calls the subcommand. Exit codes: 0 done, 1 the run failed,
-// 2 wrong usage or config, 130 ended by a signal after writing everything.
+// The command line, whatever program it is of: reads it and calls the subcommand. Exit codes: 0
+// done, 1 the run failed, 2 wrong usage or config, 130 ended by a signal after writing everything.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "app/commands.hpp"
+#include "app/program.hpp"
 #include "config/error.hpp"
 #include "config/schema.hpp"
 #include "model/blas.hpp"
@@ -545,15 +546,15 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  rubato::choose_blas_kernels(argv);
+int rubato::run_program(int argc, char** argv) {
+  choose_blas_kernels(argv);
   try {
     return run(argc, argv);
-  } catch (const rubato::usage_error& e) {
+  } catch (const usage_error& e) {
     std::fprintf(stderr, "rubato: %s\n", e.what());
     return exit_usage;
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "rubato: %s\n", rubato::out_of_memory);
+    std::fprintf(stderr, "rubato: %s\n", out_of_memory);
     return exit_run_failed;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "rubato: %s\n", e.what());

@@ -33,7 +33,7 @@ buffer_ptr made_up(std::size_t size, std::size_t period) {
 /// buffer of the optimizer read and written. Delayed Nesterov's momentum is touched by every N-th
 /// merge only, and not counted.
 std::int64_t bytes_of_merge(const config& c) {
-  const auto buffers = make_outer_optimizer(c.outer, c.workers.count)->buffer_names().size();
+  const auto buffers = make_outer_optimizer(c)->buffer_names().size();
   const std::int64_t touched = c.outer.optimizer == "delayed-nesterov" ? 1 : buffers;
   return 12 + 8 * touched;
 }

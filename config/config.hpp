@@ -4,10 +4,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace rubato {
+
+/// The value of any key; which alternative it is, is the key's type.
+using key_value = std::variant<bool, std::int64_t, double, std::string, std::vector<double>,
+                               std::vector<std::string>, std::vector<std::vector<std::string>>>;
 
 struct config {
   struct run_section {
@@ -200,6 +207,9 @@ struct config {
   struct monitor_section {
     std::string listen = "auto";  // auto | HOST:PORT | empty: nothing
   } monitor;
+
+  /// Keys that a program has declared (registration.hpp), where they differ from their defaults.
+  std::map<std::string, key_value, std::less<>> own;
 
   // -- what several keys together mean ------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "config/registration.hpp"
 #include "config/schema.hpp"
 #include "config/stages.hpp"
 #include "config/worker_events.hpp"
@@ -58,6 +59,10 @@ verdict check_positions(const config& c) {
 }
 
 verdict check_model(const config& c) {
+  // What goes with what a program has registered, only that program knows.
+  if (is_registered("model.kind", c.model.kind) || is_registered("data.kind", c.data.kind)) {
+    return {};
+  }
   const auto kinds = data_kinds_for(c.model.kind);
   if (std::find(kinds.begin(), kinds.end(), c.data.kind) == kinds.end()) {
     return contradiction{
@@ -94,6 +99,7 @@ verdict check_mixtures(const config& c) {
 }
 
 verdict check_data(const config& c) {
+  if (is_registered("data.kind", c.data.kind)) return {};
   const bool text = c.data.kind == "text";
   if (text && c.data.paths.empty()) {
     return contradiction{{"data.paths"},

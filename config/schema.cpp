@@ -1001,9 +1001,13 @@ std::string wrap(std::string_view text, std::size_t indent, std::size_t width) {
 
 }  // namespace
 
-const std::vector<key_spec>& keys() {
-  static const auto all = declare_keys();
+std::vector<key_spec>& keys_to_extend() {
+  static auto all = declare_keys();
   return all;
+}
+
+const std::vector<key_spec>& keys() {
+  return keys_to_extend();
 }
 
 const key_spec* find_key(std::string_view name) {

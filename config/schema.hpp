@@ -1,7 +1,8 @@
 // The one declaration of every configuration key: where it lives in a `config`, its range, unit,
 // scope, help and when it is used. TOML keys, command-line options, checks, the effective config
 // and docs/config.md all come from it. To add a key: a member in config.hpp, an entry in
-// schema.cpp. Not here: reading (load.hpp) and rules about several keys at once (rules.hpp).
+// schema.cpp. Not here: reading (load.hpp), rules about several keys at once (rules.hpp), and what
+// a program adds (registration.hpp).
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,6 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "config/config.hpp"
@@ -19,10 +19,6 @@ namespace rubato {
 /// Whose setting a key is. `run` keys are the server's and hold for every node of the run;
 /// `node` keys (paths, threads) are each node's own.
 enum class key_scope { run, node };
-
-/// The value of any key; which alternative it is, is the key's type.
-using key_value = std::variant<bool, std::int64_t, double, std::string, std::vector<double>,
-                               std::vector<std::string>, std::vector<std::vector<std::string>>>;
 
 /// The numbers that a key allows; an infinite maximum allows every finite number from there.
 struct interval {
@@ -66,6 +62,9 @@ struct key_spec {
 
 /// Every key, in declaration order; the keys of a section are neighbours.
 const std::vector<key_spec>& keys();
+
+/// The same, for registration.cpp alone to change.
+std::vector<key_spec>& keys_to_extend();
 
 /// The key of that name, or nullptr.
 const key_spec* find_key(std::string_view name);

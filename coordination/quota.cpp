@@ -1,8 +1,12 @@
 #include "coordination/quota.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+
+#include "config/error.hpp"
 
 namespace rubato {
 namespace {
@@ -10,11 +14,14 @@ namespace {
 // Weight of the newest round in the running estimate of a pace.
 constexpr double newest = 0.5;
 constexpr std::int64_t probe_steps = 5;
+constexpr std::int64_t most_steps = 1'000'000;  // as quota.local_steps
 
 }  // namespace
 
 quota_policy::quota_policy(const config& c)
-    : adaptive_(c.quota.policy == "dylu"),
+    : name_(c.quota.policy),
+      rule_(make_quota_rule(c)),
+      adaptive_(c.quota.policy == "dylu"),
       measured_(!c.speeds_given()),
       local_steps_(c.quota.local_steps) {}
 
@@ -44,6 +51,7 @@ void quota_policy::observe(worker_id worker, std::uint32_t steps, run_time compu
 }
 
 std::uint32_t quota_policy::steps(worker_id worker) const {
+  if (rule_) return steps_by_rule(pace_.at(worker));
   if (!adaptive_) return static_cast<std::uint32_t>(local_steps_);
   const double pace = pace_.at(worker);
   if (pace <= 0.0) return static_cast<std::uint32_t>(std::min(local_steps_, probe_steps));
@@ -51,6 +59,14 @@ std::uint32_t quota_policy::steps(worker_id worker) const {
   if (pace == fastest) return static_cast<std::uint32_t>(local_steps_);  // not one less by rounding
   const double steps = std::floor(static_cast<double>(local_steps_) * fastest / pace);
   return static_cast<std::uint32_t>(std::max(1.0, steps));
+}
+
+std::uint32_t quota_policy::steps_by_rule(double pace) const {
+  const double fastest = known_.empty() ? 0.0 : *known_.begin();
+  const auto steps = rule_({local_steps_, pace * 1e-9, fastest * 1e-9});
+  if (steps >= 1 && steps <= most_steps) return static_cast<std::uint32_t>(steps);
+  throw run_error(fmt::format("quota.policy = \"{}\" gives a worker {} steps; it must be 1 to {}",
+                              name_, steps, most_steps));
 }
 
 nlohmann::json quota_policy::state() const {

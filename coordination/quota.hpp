@@ -6,8 +6,10 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <set>
+#include <string>
 
 #include "config/config.hpp"
+#include "coordination/own_policies.hpp"
 #include "coordination/types.hpp"
 
 namespace rubato {
@@ -29,7 +31,8 @@ class quota_policy {
   void observe(worker_id worker, std::uint32_t steps, run_time compute_time);
 
   /// fixed: H. dylu: floor(v(w) / max v * H), at least 1; a worker of unknown speed gets
-  /// min(H, 5) steps to be measured by. O(log n).
+  /// min(H, 5) steps to be measured by. A registered rule: what it says; throws run_error unless
+  /// that is a number of steps. O(log n).
   std::uint32_t steps(worker_id worker) const;
 
   /// The paces; see coordinator::restore.
@@ -38,7 +41,10 @@ class quota_policy {
 
  private:
   void set_pace(worker_id worker, double pace);
+  std::uint32_t steps_by_rule(double pace) const;
 
+  std::string name_;  // quota.policy
+  quota_rule rule_;   // empty for Rubato's own policies
   bool adaptive_;
   bool measured_;
   std::int64_t local_steps_;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "config/config.hpp"
+#include "coordination/own_policies.hpp"
 
 namespace rubato {
 
@@ -17,7 +18,8 @@ class staleness_policy {
   ///   constant: 1;  polynomial: (1 + s)^-exponent (Poly of Liu et al. 2024; FedBuff; FedAsync);
   ///   hinge: 1 up to b, then 1 / (a (s - b) + 1) (FedAsync);
   /// times staleness.scale (asynchronous runs only), times steps / H with
-  /// outer.weighting = "tokens".
+  /// outer.weighting = "tokens". A registered rule stands in the place of these three; throws
+  /// run_error unless what it says is a weight.
   std::optional<double> weight(std::uint64_t staleness, std::uint32_t steps) const;
 
   /// H, of which a full round consists from now on.
@@ -27,6 +29,7 @@ class staleness_policy {
   double decay(double staleness) const;
 
   config::staleness_section options_;
+  staleness_rule rule_;  // empty for Rubato's own weights
   double scale_;
   bool by_tokens_;
   double full_round_;

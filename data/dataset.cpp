@@ -5,6 +5,7 @@
 #include "config/error.hpp"
 #include "data/gaussian_mixtures.hpp"
 #include "data/images/image_dataset.hpp"
+#include "data/map_dataset.hpp"
 #include "data/text_dataset.hpp"
 #include "data/tokens/token_dataset.hpp"
 
@@ -23,6 +24,7 @@ std::vector<double> shard_weights(const config& c, const dataset& data) {
 }
 
 std::unique_ptr<dataset> make_dataset(const config& c) {
+  if (auto registered = make_registered_dataset(c)) return registered;
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
   if (c.data.kind == "tokens") return std::make_unique<token_dataset>(c);
   if (c.data.kind == "gaussian-mixtures") return std::make_unique<gaussian_mixtures>(c);

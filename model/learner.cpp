@@ -12,10 +12,13 @@
 #include <vector>
 
 #include "config/error.hpp"
+#include "config/registration.hpp"
 #include "model/blas.hpp"
+#include "model/in_libtorch.hpp"
 #include "model/network.hpp"
 #include "model/null_learner.hpp"
 #include "model/precision.hpp"
+#include "model/registered_learner.hpp"
 #include "model/tensor_memory.hpp"
 
 namespace rubato {
@@ -28,17 +31,6 @@ constexpr std::int64_t no_ignored_target = -100;  // LibTorch's default
 std::string_view content_of(const data_shape& shape) {
   if (shape.features == 0) return "tokens";
   return shape.channels > 0 ? "images" : "points";
-}
-
-/// Runs `compute`; an error of LibTorch's leaves as one line, without its stack trace.
-template <class Function>
-auto in_libtorch(Function compute) {
-  try {
-    return compute();
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    throw run_error("LibTorch: " + text.substr(0, text.find('\n')));
-  }
 }
 
 void check_token(std::int64_t token, std::int64_t vocabulary) {
@@ -299,6 +291,7 @@ std::unique_ptr<network> make_network(const config::model_section& model, const 
 }  // namespace
 
 learner_factory make_learner_factory(const config& c, const data_shape& shape) {
+  if (auto registered = make_registered_learner_factory(c, shape)) return registered;
   const auto& model = c.model;
   const auto wanted = content_for(model.kind);
   const auto given = content_of(shape);
@@ -328,6 +321,7 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
 }
 
 void initialize_parameters(const config& c, learner& model) {
+  if (is_registered("model.kind", c.model.kind)) return;  // made with its initial values
   const auto parameters = model.parameters();
   const auto seed = static_cast<std::uint64_t>(c.run.seed);
   std::fill(parameters.begin(), parameters.end(), 0.0F);

@@ -1,5 +1,5 @@
 // What a kind of model is to the learner: a layout of named tensors and a differentiable forward
-// pass over them. Internal to model/; includes LibTorch.
+// pass over them. Internal to model/.
 // Not here: buffers, losses, gradients and threads (learner.cpp).
 #pragma once
 

@@ -57,7 +57,7 @@ struct merger::workspace {
 
 merger::merger(const parameter_layout& layout, const config& c)
     : layout_(layout),
-      optimizer_(make_outer_optimizer(c.outer, c.workers.count)),
+      optimizer_(make_outer_optimizer(c)),
       compensation_(c.staleness, layout_.end(section::trainable)),
       accumulate_(static_cast<std::uint64_t>(c.outer.accumulate)),
       from_current_(optimizer_->measures_from_current() || c.outer.group_rounds > 1),

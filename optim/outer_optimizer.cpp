@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "config/error.hpp"
 #include "optim/merge_block.hpp"
@@ -14,6 +15,11 @@ namespace {
 
 // Four to six arrays of 4 KiB fit in any L1 cache, and the virtual call per block costs nothing.
 constexpr std::size_t block_size = 1024;
+
+registry<outer_optimizer_maker>& registered_methods() {
+  static registry<outer_optimizer_maker> all("outer.optimizer");
+  return all;
+}
 
 }  // namespace
 
@@ -77,6 +83,15 @@ std::unique_ptr<outer_optimizer> make_outer_optimizer(const config::outer_sectio
   }
   throw usage_error("outer.optimizer = \"" + outer.optimizer +
                     "\" is not known; it must be one of " + known);
+}
+
+std::unique_ptr<outer_optimizer> make_outer_optimizer(const config& c) {
+  if (const auto* make = registered_methods().find(c.outer.optimizer)) return (*make)(c);
+  return make_outer_optimizer(c.outer, c.workers.count);
+}
+
+void register_outer_optimizer(const own_choice& choice, outer_optimizer_maker make) {
+  registered_methods().add(choice, std::move(make));
 }
 
 }  // namespace rubato

@@ -6,12 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/registration.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -78,5 +80,14 @@ class outer_optimizer {
 /// the method does not allow.
 std::unique_ptr<outer_optimizer> make_outer_optimizer(const config::outer_section& outer,
                                                       std::int64_t workers);
+
+/// The same for a whole config, which may name a registered one.
+std::unique_ptr<outer_optimizer> make_outer_optimizer(const config& c);
+
+/// Throws usage_error for hyper-parameters that the method does not allow.
+using outer_optimizer_maker = std::function<std::unique_ptr<outer_optimizer>(const config&)>;
+
+/// Makes a method one of `outer.optimizer`; see add_choice() for what is thrown, and when.
+void register_outer_optimizer(const own_choice& choice, outer_optimizer_maker make);
 
 }  // namespace rubato

@@ -1,0 +1,257 @@
+#include "model/registered_learner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/error.hpp"
+#include "config/random.hpp"
+#include "model/blas.hpp"
+#include "model/in_libtorch.hpp"
+#include "model/precision.hpp"
+#include "model/tensor_memory.hpp"
+#include "model/trainable.hpp"
+
+namespace rubato {
+namespace {
+
+registry<trainable_maker>& registered_networks() {
+  static registry<trainable_maker> all("model.kind");
+  return all;
+}
+
+/// Held by who draws from LibTorch's one generator, or looks whether somebody does.
+std::mutex& generator_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+torch::Tensor generator_state() {
+  auto generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard lock(generator.mutex());
+  return generator.get_state();
+}
+
+template <class... Arguments>
+[[noreturn]] void refuse(const std::string& kind, fmt::format_string<Arguments...> why,
+                         Arguments&&... arguments) {
+  throw usage_error(fmt::format("model.kind = \"{}\": {}", kind,
+                                fmt::format(why, std::forward<Arguments>(arguments)...)));
+}
+
+/// A tensor of the module that takes part in training.
+struct member {
+  std::string name;
+  torch::Tensor tensor;
+  section part;
+};
+
+/// Parameters first, each tensor once; what cannot be trained is refused.
+std::vector<member> members_of(const torch::nn::Module& module, const std::string& kind) {
+  std::vector<member> members;
+  std::set<const void*> seen;  // a module may be registered in two places
+  for (const auto& item : module.named_parameters()) {
+    const auto& tensor = item.value();
+    if (!seen.insert(tensor.unsafeGetTensorImpl()).second) continue;
+    if (tensor.scalar_type() != torch::kFloat || !tensor.device().is_cpu()) {
+      refuse(kind, "parameter \"{}\" is {} on {}; parameters must be f32 in main memory",
+             item.key(), c10::toString(tensor.scalar_type()), tensor.device().str());
+    }
+    if (!tensor.requires_grad()) {
+      refuse(kind, "parameter \"{}\" has no gradient; what is not trained cannot be a parameter",
+             item.key());
+    }
+    members.push_back({item.key(), tensor, section::trainable});
+  }
+  if (members.empty()) refuse(kind, "it has no parameters to train");
+  for (const auto& item : module.named_buffers()) {
+    const auto& tensor = item.value();
+    if (!tensor.defined() || tensor.scalar_type() != torch::kFloat) continue;
+    if (!seen.insert(tensor.unsafeGetTensorImpl()).second) continue;
+    members.push_back({item.key(), tensor, section::averaged});
+  }
+  return members;
+}
+
+class registered_learner final : public learner {
+ public:
+  registered_learner(trainable model, const config& c)
+      : kind_(c.model.kind),
+        model_(std::move(model)),
+        members_(members_of(*model_.module, kind_)),
+        layout_(layout_of(members_)),
+        precision_(resolve_precision(c)),
+        looks_for_randomness_(c.clock.mode == "virtual"),
+        parameters_(layout_.size()),
+        gradient_(layout_.end(section::trainable)) {
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto& entry = layout_.tensors()[i];
+      auto& tensor = members_[i].tensor;
+      const auto initial = tensor.detach().contiguous();
+      std::copy_n(initial.data_ptr<float>(), entry.size, parameters_.data() + entry.offset);
+      tensor.set_data(torch::from_blob(parameters_.data() + entry.offset, entry.shape));
+      if (entry.part != section::trainable) continue;
+      // Autograd adds to a gradient that is there already, and so into our buffer.
+      tensor.mutable_grad() = torch::from_blob(gradient_.data() + entry.offset, entry.shape);
+    }
+  }
+
+  const parameter_layout& layout() const override { return layout_; }
+  std::span<float> parameters() override { return parameters_.span(); }
+  std::span<float> gradient() override { return gradient_.span(); }
+
+  double compute_gradient(const batch& b) override {
+    const auto tensors = load(b);
+    return in_libtorch([&] {
+      std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
+      model_.module->train();
+      const auto loss = training_loss(tensors);
+      const double value = value_of(loss);
+      if (!loss.requires_grad()) {
+        throw run_error(fmt::format(
+            "model.kind = \"{}\": its loss has no gradient; it must depend on parameters", kind_));
+      }
+      loss.backward();
+      check_gradient_place();
+      return value;
+    });
+  }
+
+  evaluation_sums evaluate(const batch& b) override {
+    const auto tensors = load(b);
+    return in_libtorch([&] {
+      const torch::NoGradGuard no_gradient;
+      model_.module->eval();
+      evaluation_sums sums;
+      sums.targets = tensors.targets.numel();
+      sums.loss = value_of(model_.loss(tensors)) * static_cast<double>(sums.targets);
+      if (model_.correct) sums.correct = model_.correct(tensors).item<std::int64_t>();
+      return sums;
+    });
+  }
+
+  /// There are no local ones.
+  void update_statistics(const batch& /*b*/, double /*share*/) override {}
+
+ private:
+  static parameter_layout layout_of(const std::vector<member>& members) {
+    parameter_layout layout;
+    for (const auto& m : members) layout.add(m.name, m.tensor.sizes().vec(), m.part);
+    return layout;
+  }
+
+  /// Checks sizes, and takes from the batch what LibTorch wants otherwise: 64-bit indices.
+  batch_tensors load(const batch& b) {
+    const auto examples = static_cast<std::size_t>(std::max<std::int64_t>(b.examples, 0));
+    const auto length = static_cast<std::size_t>(std::max<std::int64_t>(b.length, 0));
+    inputs_.clear();
+    targets_.clear();
+    if (!b.tokens.empty() && b.tokens.size() == examples * (length + 1)) {
+      for (std::size_t i = 0; i < b.tokens.size(); ++i) {
+        const auto column = i % (length + 1);
+        if (column < length) inputs_.push_back(b.tokens[i]);
+        if (column > 0) targets_.push_back(b.tokens[i]);
+      }
+      return {indices(inputs_, {b.examples, b.length}), indices(targets_, {b.examples, b.length})};
+    }
+    if (examples == 0 || b.features.size() != examples * length || b.labels.size() != examples) {
+      throw std::invalid_argument(fmt::format(
+          "model.kind = \"{}\": a batch of {} examples of length {} has {} tokens, {} "
+          "features and {} labels; it must have one more token than its length or so "
+          "many features, and a label, for each example",
+          kind_, b.examples, b.length, b.tokens.size(), b.features.size(), b.labels.size()));
+    }
+    targets_.assign(b.labels.begin(), b.labels.end());
+    // A tensor cannot be of constants, but nobody has a reason to write to this one.
+    return {torch::from_blob(const_cast<float*>(b.features.data()), {b.examples, b.length}),
+            indices(targets_, {b.examples})};
+  }
+
+  static torch::Tensor indices(std::vector<std::int64_t>& values, at::IntArrayRef shape) {
+    return torch::from_blob(values.data(), shape, torch::kLong);
+  }
+
+  double value_of(const torch::Tensor& loss) const {
+    if (loss.numel() == 1) return loss.item<double>();
+    throw run_error(fmt::format("model.kind = \"{}\": its loss has {} values; it must be a scalar",
+                                kind_, loss.numel()));
+  }
+
+  /// The forward pass. The first one shows whether it is the same every time.
+  torch::Tensor training_loss(const batch_tensors& tensors) {
+    const product_precision products(precision_);
+    if (!looks_for_randomness_) return model_.loss(tensors);
+    const std::lock_guard lock(generator_mutex());
+    const auto before = generator_state();
+    auto loss = model_.loss(tensors);
+    if (!generator_state().equal(before)) {
+      throw run_error(
+          fmt::format("model.kind = \"{}\": its loss draws random numbers (dropout?), which would "
+                      "not be the same again on the virtual clock; leave that out, or use "
+                      "clock.mode = \"wall\"",
+                      kind_));
+    }
+    looks_for_randomness_ = false;
+    return loss;
+  }
+
+  /// A gradient elsewhere would leave zeros in the buffer, and training would stand still silently.
+  void check_gradient_place() const {
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto& entry = layout_.tensors()[i];
+      if (entry.part != section::trainable) continue;
+      const auto& gradient = members_[i].tensor.grad();
+      if (gradient.defined() && gradient.data_ptr<float>() == gradient_.data() + entry.offset) {
+        continue;
+      }
+      throw run_error(
+          fmt::format("model.kind = \"{}\": the gradient of \"{}\" is not where it was; "
+                      "its loss must leave gradients alone",
+                      kind_, entry.name));
+    }
+  }
+
+  std::string kind_;
+  trainable model_;
+  std::vector<member> members_;  // in the order of the layout
+  parameter_layout layout_;
+  precision precision_;
+  bool looks_for_randomness_;
+  parameter_buffer parameters_;
+  parameter_buffer gradient_;
+  std::vector<std::int64_t> inputs_;  // tokens
+  std::vector<std::int64_t> targets_;
+};
+
+}  // namespace
+
+void register_network(const own_choice& choice, trainable_maker make) {
+  registered_networks().add(choice, std::move(make));
+}
+
+learner_factory make_registered_learner_factory(const config& c, const data_shape& shape) {
+  const auto* make = registered_networks().find(c.model.kind);
+  if (make == nullptr) return {};
+  if (c.inner.label_smoothing > 0.0) {
+    refuse(c.model.kind, "its loss is its own, so inner.label_smoothing must be 0");
+  }
+  keep_tensor_memory();
+  return [make, c, shape] {
+    at::set_num_threads(static_cast<int>(c.workers.threads_per_lane));  // this thread's count
+    set_blas_threads(static_cast<int>(c.workers.threads_per_lane));     // the process's
+    return in_libtorch([&] {
+      const std::lock_guard lock(generator_mutex());
+      torch::manual_seed(random_generator(static_cast<std::uint64_t>(c.run.seed),
+                                          random_stream::initial_parameters)());
+      return std::unique_ptr<learner>(std::make_unique<registered_learner>((*make)(c, shape), c));
+    });
+  };
+}
+
+}  // namespace rubato

@@ -1,0 +1,47 @@
+// A network that a program brings along: any torch::nn::Module, and its loss. For such programs;
+// besides network.hpp the only header here that includes LibTorch.
+// Not here: what training needs of it (learner.hpp), which registered_learner.cpp makes of it.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+
+#include "config/config.hpp"
+#include "config/registration.hpp"
+#include "data/dataset.hpp"
+
+namespace rubato {
+
+/// A batch as LibTorch takes it, in main memory. Good during the call that it is given to.
+struct batch_tensors {
+  torch::Tensor inputs;   // [examples, length]: features (f32), or tokens (int64)
+  torch::Tensor targets;  // [examples]: labels; or [examples, length]: the token after each (int64)
+};
+
+/// A module and how it is trained. Each lane has its own, so one thread at a time uses it.
+struct trainable {
+  /// Its parameters are trained: all f32, in main memory and with gradients. Buffers of floating
+  /// point are averaged over workers (BatchNorm's statistics), others are each lane's own.
+  std::shared_ptr<torch::nn::Module> module;
+
+  /// The mean loss over the targets, a scalar; in nats, for perplexities to mean something. The
+  /// module is in training mode for a step and in evaluation mode for an evaluation. It depends on
+  /// parameters, buffers and batch alone: on the virtual clock, random numbers (dropout) end the
+  /// run.
+  std::function<torch::Tensor(const batch_tensors&)> loss;
+
+  /// How many targets were predicted rightly, a scalar; without it accuracies are 0.
+  std::function<torch::Tensor(const batch_tensors&)> correct = {};
+};
+
+/// Makes one for data of that shape. Whatever it draws from LibTorch's generator, for initial
+/// values, is decided on by run.seed. Called for each lane, and the evaluator. Throws usage_error
+/// if config or data do not suit it.
+using trainable_maker = std::function<trainable(const config&, const data_shape&)>;
+
+/// Makes a network one of `model.kind`; see add_choice() for what is thrown, and when.
+void register_network(const own_choice& choice, trainable_maker make);
+
+}  // namespace rubato
