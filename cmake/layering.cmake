@@ -26,12 +26,13 @@ set(layers
   "model        : config optim data coordination"
   "actors       : config optim transfer data storage monitoring coordination recovery network messages model"
   "bench        : bytes config optim transfer data storage monitoring coordination recovery network messages model actors"
-  "app          : config optim data corpus generation storage monitoring compare coordination recovery network model actors bench")
+  "app          : config optim data corpus generation storage monitoring compare coordination recovery network model actors bench"
+  "rubato       : config optim data monitoring coordination network model actors app")
 
 # Who may include the headers of a library (a regular expression) that is not for everybody: a list
 # of folders or files. Elsewhere, tests included, it is unknown.
 set(libraries
-  "(torch|ATen|c10)/ : model tests/model"
+  "(torch|ATen|c10)/ : model tests/model tests/rubato"
   "caf/ : messages/caf.hpp"
   "(jpeglib|jerror|png)\\.h : data/images tests/data/images"
   "(simdjson|sentencepiece_(processor|trainer))\\.h : corpus"
@@ -46,7 +47,7 @@ set(caf_versions_in messages/caf.hpp)
 set(without_floating_point messages)
 
 # Every folder has a README.md that says what is in it, what is not, and where to start.
-set(documented cmake docs scripts tests)
+set(documented cmake docs examples scripts tests)
 
 # ---------------------------------------------------------------------------------------------
 

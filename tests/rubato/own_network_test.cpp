@@ -1,0 +1,239 @@
+// A network of a program's own, trained by Rubato and by a bare loop of LibTorch.
+#include <torch/torch.h>
+// LibTorch's logging has a CHECK of its own.
+#undef CHECK
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <examples/spirals.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/random.hpp"
+#include "model/learner.hpp"
+#include "rubato/run.hpp"
+#include "storage/safetensors.hpp"
+
+using namespace rubato;
+
+namespace {
+
+constexpr std::int64_t width = 16;
+constexpr std::int64_t local_steps = 10;
+constexpr double rate = 0.1;
+
+torch::Tensor mean_loss(spiral_net& net, const batch_tensors& b) {
+  return torch::nn::functional::cross_entropy(net.forward(b.inputs), b.targets);
+}
+
+/// A spiral_net whose loss is what `loss` makes of it.
+template <class Loss>
+void register_spiral_net(const std::string& name, Loss loss) {
+  register_network({.name = name}, [loss](const config&, const data_shape&) {
+    const auto net = std::make_shared<spiral_net>(width);
+    return trainable{net, [net, loss](const batch_tensors& b) { return loss(*net, b); }};
+  });
+}
+
+/// BatchNorm, whose statistics are buffers, one of them of integers.
+struct with_buffers : torch::nn::Module {
+  with_buffers()
+      : norm(register_module("norm", torch::nn::BatchNorm1d(2))),
+        last(register_module("last", torch::nn::Linear(2, 2))) {}
+
+  torch::nn::BatchNorm1d norm;
+  torch::nn::Linear last;
+};
+
+void register_all() {
+  static const bool done = [] {
+    register_dataset({.name = "test-spirals"},
+                     [](const config&) { return std::make_unique<spirals>(1.0); });
+    register_spiral_net("test-net", mean_loss);
+    register_spiral_net("test-dropout", [](spiral_net& net, const batch_tensors& b) {
+      return torch::nn::functional::cross_entropy(torch::dropout(net.forward(b.inputs), 0.5, true),
+                                                  b.targets);
+    });
+    register_spiral_net("test-vector", [](spiral_net& net, const batch_tensors& b) {
+      return net.forward(b.inputs).sum(0);
+    });
+    register_spiral_net("test-wrong-shape", [](spiral_net& net, const batch_tensors& b) {
+      return net.forward(b.inputs.t()).sum();
+    });
+    register_spiral_net("test-throws", [](spiral_net&, const batch_tensors&) -> torch::Tensor {
+      throw std::runtime_error("the moon is in the wrong phase");
+    });
+    register_network({.name = "test-buffers"}, [](const config&, const data_shape&) {
+      const auto net = std::make_shared<with_buffers>();
+      return trainable{net, [net](const batch_tensors& b) {
+                         return torch::nn::functional::cross_entropy(net->last(net->norm(b.inputs)),
+                                                                     b.targets);
+                       }};
+    });
+    register_network({.name = "test-nothing"}, [](const config&, const data_shape&) {
+      return trainable{std::make_shared<torch::nn::Module>(), {}};
+    });
+    register_network({.name = "test-double"}, [](const config&, const data_shape&) {
+      const auto net = std::make_shared<spiral_net>(width);
+      net->to(torch::kDouble);
+      return trainable{net, {}};
+    });
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+/// One worker, plain SGD inside and out: what a loop can be written for in ten lines.
+config plain(const std::string& kind) {
+  register_all();
+  config c;
+  c.run.seed = 5;
+  c.run.threads = 1;
+  c.run.local_steps = 12 * local_steps;
+  c.model.kind = kind;
+  c.data.kind = "test-spirals";
+  c.data.batch_size = 8;
+  c.workers.count = 1;
+  c.inner.optimizer = "sgd";
+  c.inner.lr = rate;
+  c.inner.warmup_steps = 0;
+  c.inner.weight_decay = 0.0;
+  c.inner.clip = 0.0;
+  c.inner.schedule = "step";
+  c.inner.milestones = {};
+  c.outer.optimizer = "sgd";
+  c.outer.lr = 1.0;
+  c.quota.policy = "fixed";
+  c.quota.local_steps = local_steps;
+  c.checkpoint.every_versions = 0;
+  c.journal.enabled = false;
+  return c;
+}
+
+struct run_folder {
+  run_folder()
+      : path(std::filesystem::temp_directory_path() / ("rubato-own-" + std::to_string(getpid()))) {
+    std::filesystem::remove_all(path);
+  }
+  ~run_folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+batch_tensors tensors_of(const batch& b) {
+  return {torch::tensor(b.features).view({b.examples, b.length}),
+          torch::tensor(b.labels).to(torch::kLong)};
+}
+
+/// theta <- theta - (theta - theta') every H steps, on the batches that a run of `c` sees.
+std::shared_ptr<spiral_net> bare_loop(const config& c, const dataset& data) {
+  torch::manual_seed(random_generator(static_cast<std::uint64_t>(c.run.seed),
+                                      random_stream::initial_parameters)());
+  const auto net = std::make_shared<spiral_net>(width);
+  std::vector<torch::Tensor> start;
+  for (const auto& p : net->parameters()) start.push_back(p.detach().clone());
+  for (std::uint64_t step = 0; step < static_cast<std::uint64_t>(c.run.local_steps); ++step) {
+    net->zero_grad();
+    mean_loss(*net, tensors_of(data.training_batch(0, step))).backward();
+    const torch::NoGradGuard no_gradient;
+    for (auto& p : net->parameters()) p.sub_(p.grad() * rate);
+    if ((step + 1) % local_steps != 0) continue;
+    for (std::size_t i = 0; i < start.size(); ++i) {
+      auto p = net->parameters()[i];
+      start[i] = start[i] - (start[i] - p);
+      p.copy_(start[i]);
+    }
+  }
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("one worker and outer SGD with rate 1 are the bare loop, bit for bit") {
+  at::set_num_threads(1);
+  const run_folder folder;
+  auto c = plain("test-net");
+  c.run.directory = folder.path.string();
+  const auto data = make_dataset(c);
+  const auto net = bare_loop(c, *data);
+  const auto summary = run(c);
+
+  const safetensors_file saved((folder.path / "parameters.safetensors").string());
+  for (const auto& item : net->named_parameters()) {
+    CAPTURE(item.key());
+    const auto& expected = item.value();
+    const auto* found = saved.find(item.key());
+    REQUIRE(found != nullptr);
+    const std::vector<float> values(found->values.begin(), found->values.end());
+    CHECK(torch::equal(torch::tensor(values), expected.detach().flatten()));
+  }
+
+  const torch::NoGradGuard no_gradient;
+  double sum = 0.0;
+  std::int64_t count = 0;
+  for (const auto& b : data->held_out(0)) {
+    sum += mean_loss(*net, tensors_of(b)).item<double>() * static_cast<double>(b.examples);
+    count += b.examples;
+  }
+  REQUIRE(summary.final.has_value());
+  CHECK(summary.final->loss == sum / static_cast<double>(count));
+}
+
+TEST_CASE("buffers of floats are averaged, others stay where they are") {
+  const auto c = plain("test-buffers");
+  const auto data = make_dataset(c);
+  const auto model = make_learner_factory(c, data->shape())();
+  const auto& tensors = model->layout().tensors();
+  REQUIRE(tensors.size() == 6);
+  CHECK(tensors[4].name == "norm.running_mean");
+  CHECK(tensors[4].part == section::averaged);
+  CHECK(tensors[5].name == "norm.running_var");
+  const auto b = data->training_batch(0, 0);
+  const auto mean = tensors_of(b).inputs.mean(0);
+  model->compute_gradient(b);
+  const float* running = model->parameters().data() + tensors[4].offset;
+  CHECK(running[0] == doctest::Approx(0.1 * mean[0].item<double>()));
+  const auto before = std::vector<float>(model->parameters().begin(), model->parameters().end());
+  model->evaluate(b);
+  CHECK(std::equal(before.begin(), before.end(), model->parameters().begin()));
+}
+
+TEST_CASE("a network that cannot be trained is refused before anything starts") {
+  const auto refusal = [](const char* kind) {
+    const auto c = plain(kind);
+    try {
+      make_learner_factory(c, make_dataset(c)->shape())();
+    } catch (const usage_error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal("test-nothing") == "model.kind = \"test-nothing\": it has no parameters to train");
+  CHECK(refusal("test-double").find("parameter \"first.weight\" is Double on cpu") !=
+        std::string::npos);
+  auto c = plain("test-net");
+  c.inner.label_smoothing = 0.1;
+  CHECK_THROWS_WITH_AS(make_learner_factory(c, data_shape{}),
+                       doctest::Contains("inner.label_smoothing must be 0"), usage_error);
+}
+
+TEST_CASE("a loss that is none ends the run with the reason") {
+  const auto reason = [](const char* kind) {
+    const run_folder folder;
+    auto c = plain(kind);
+    c.run.directory = folder.path.string();
+    try {
+      run(c);
+    } catch (const run_error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(reason("test-vector").find("its loss has 2 values; it must be a scalar") !=
+        std::string::npos);
+  CHECK(reason("test-wrong-shape").find("LibTorch: mat1 and mat2 shapes") != std::string::npos);
+  CHECK(reason("test-throws").find("the moon is in the wrong phase") != std::string::npos);
+  CHECK(reason("test-dropout").find("draws random numbers (dropout?)") != std::string::npos);
+}
