@@ -18,6 +18,7 @@
 #include "actors/server.hpp"
 #include "config/error.hpp"
 #include "config/load.hpp"
+#include "config/version.hpp"
 #include "coordination/state_json.hpp"
 #include "coordination/tempo.hpp"
 #include "model/blas.hpp"
@@ -166,7 +167,8 @@ run_summary run_training(const config& c, run_parts parts) {
     restored = restore_with_journal(directory->path(), c);
   }
   const auto run = make_context(c, parts, restored == nullptr);
-  directory->write("config.toml", to_toml(c));
+  directory->write("config.toml", fmt::format("# The settings of this run, of rubato {}.\n\n{}",
+                                              program_version(), to_toml(c)));
 
   const std::int64_t lanes = parts.serve ? 0 : lane_count(c);
   server_setup setup;

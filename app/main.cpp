@@ -9,6 +9,7 @@
 #include <new>
 #include <string_view>
 
+#include "app/command_pages.hpp"
 #include "app/commands.hpp"
 #include "app/program.hpp"
 #include "config/error.hpp"
@@ -417,14 +418,21 @@ int run(int argc, char** argv) {
   options_command->add_flag("--markdown", markdown, "As the text of docs/config.md");
   auto* metrics_command = app.add_subcommand("metrics", "Describe every metric for Prometheus");
   metrics_command->add_flag("--markdown", markdown, "As the text of docs/metrics.md");
+  std::string shell;
+  auto* completion_command =
+      app.add_subcommand("completion", "Print a shell's completion of this command line");
+  completion_command->add_option("SHELL", shell, "bash or zsh")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh"}));
+  auto* manual_command = app.add_subcommand("manual", "Print the manual page, for man");
 
   const auto named = [&](CLI::App* command) { return command->get_name() == line.rest.front(); };
   if (!line.rest.empty() && !line.rest.front().starts_with("-") &&
       app.get_subcommands(named).empty()) {
-    throw usage_error(
-        "command line: unknown command \"" + line.rest.front() +
-        "\"; there are train, serve, work, certs, compare, report, replay, audit, "
-        "checkpoint, generate, data, bench, options and metrics, see `rubato --help`");
+    throw usage_error("command line: unknown command \"" + line.rest.front() +
+                      "\"; there are train, serve, work, certs, compare, report, replay, audit, "
+                      "checkpoint, generate, data, bench, options, metrics, completion and manual, "
+                      "see `rubato --help`");
   }
   std::reverse(line.rest.begin(), line.rest.end());  // CLI11 wants the last argument first
   try {
@@ -447,6 +455,16 @@ int run(int argc, char** argv) {
   if (*metrics_command) {
     without_keys("metrics");
     return show_metrics(markdown);
+  }
+  if (*completion_command) {
+    without_keys("completion");
+    std::fputs((shell == "zsh" ? zsh_completion(app) : bash_completion(app)).c_str(), stdout);
+    return exit_done;
+  }
+  if (*manual_command) {
+    without_keys("manual");
+    std::fputs(manual_page(app, RUBATO_VERSION).c_str(), stdout);
+    return exit_done;
   }
   if (*work_command) {
     working.overrides = std::move(line.overrides);

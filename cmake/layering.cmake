@@ -47,7 +47,7 @@ set(caf_versions_in messages/caf.hpp)
 set(without_floating_point messages)
 
 # Every folder has a README.md that says what is in it, what is not, and where to start.
-set(documented cmake docs examples scripts tests)
+set(documented cmake docs examples packaging scripts tests)
 
 # ---------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include "actors/run.hpp"
 #include "actors/work.hpp"
+#include "config/version.hpp"
 #include "network/serving.hpp"
 
 namespace rubato {
@@ -11,7 +12,8 @@ run_summary run(const config& c, const run_options& options) {
   parts.observer = options.observer;
   parts.stop = options.stop;
   if (options.serve) {
-    parts.serve = serving{check_serving(c, options.insecure_network), RUBATO_VERSION};
+    parts.serve =
+        serving{check_serving(c, options.insecure_network), std::string(program_version())};
   }
   return run_training(c, parts);
 }
@@ -23,7 +25,7 @@ void join(const join_options& options) {
   check_joining(setup.server, setup.settings.own, options.insecure_network);
   setup.name = options.name;
   setup.workers = options.workers;
-  setup.version = RUBATO_VERSION;
+  setup.version = program_version();
   setup.say = options.say;
   run_parts parts;
   parts.stop = options.stop;

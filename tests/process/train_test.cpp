@@ -36,6 +36,7 @@ TEST_CASE_FIXTURE(fixture, "training ends with a summary and a complete run dire
         s["updates"]["applied"].get<std::size_t>() + s["updates"]["run_ended"].get<std::size_t>());
 
   // The effective config gives the same run again.
+  CHECK(read(root / "one/config.toml").starts_with("# The settings of this run, of rubato 0."));
   const auto again = run({"train", "one/config.toml", "--run.directory", "again"});
   REQUIRE_MESSAGE(again.code == 0, again.err);
   CHECK(summary("again")["params_sha256"] == s["params_sha256"]);

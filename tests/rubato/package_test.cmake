@@ -1,4 +1,5 @@
-# Installs Rubato into an empty folder, and configures, builds and runs a project that finds it there.
+# Installs Rubato into an empty folder, and configures, builds and runs a project that finds it there;
+# makes the Debian packages, where dpkg is, and looks into them.
 #
 #   cmake -D BUILD_DIR=<of Rubato> -D SOURCE_DIR=<of Rubato> -D SCRATCH_DIR=<folder>
 #         -D LAUNCHER=<of the compiler> -D GENERATOR=<of CMake> -D PREFIX_PATH=<dependencies>
@@ -15,6 +16,16 @@ function(run what)
   endif()
   message("package: ${what}: done")
   set(printed "${printed}" PARENT_SCOPE)
+endfunction()
+
+# has(TEXT PART...): every PART must be in TEXT.
+function(has text)
+  foreach(part IN LISTS ARGN)
+    string(FIND "${text}" "${part}" place)
+    if(place EQUAL -1)
+      message(FATAL_ERROR "package: ${part} is missing in:\n${text}")
+    endif()
+  endforeach()
 endfunction()
 
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
@@ -43,4 +54,28 @@ foreach(text IN LISTS texts)
     message(FATAL_ERROR "package: ${text} names ${SOURCE_DIR}: ${lines}")
   endif()
 endforeach()
+
+find_program(DPKG_DEB dpkg-deb)
+find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
+if(DPKG_DEB AND DPKG_SHLIBDEPS)
+  run("make packages" ${CMAKE_CPACK_COMMAND} --config "${BUILD_DIR}/CPackConfig.cmake"
+      -B "${SCRATCH_DIR}/packages")
+  file(GLOB program "${SCRATCH_DIR}/packages/rubato_*.deb")
+  file(GLOB library "${SCRATCH_DIR}/packages/librubato-dev_*.deb")
+  run("list the program's" ${DPKG_DEB} --contents "${program}")
+  has("${printed}" ./usr/bin/rubato ./usr/lib/rubato/librubato_sentencepiece.so
+      ./usr/share/rubato/quickstart.toml ./usr/share/bash-completion/completions/rubato
+      ./usr/share/zsh/vendor-completions/_rubato ./usr/share/man/man1/rubato.1.gz
+      ./usr/lib/systemd/system/rubato-serve.service ./usr/share/doc/rubato/copyright)
+  if(printed MATCHES "include|librubato\\.so")
+    message(FATAL_ERROR "package: what is for developers is in the program's:\n${printed}")
+  endif()
+  run("read the program's dependencies" ${DPKG_DEB} --field "${program}" Depends Recommends)
+  has("${printed}" libtorch libcaf-core libc6 libsentencepiece0 libopenblas0-pthread)
+  run("list the library's" ${DPKG_DEB} --contents "${library}")
+  has("${printed}" librubato.so /cmake/rubato/rubatoConfig.cmake ./usr/include/rubato/run.hpp
+      ./usr/include/rubato/config/config.hpp)
+  run("read the library's dependencies" ${DPKG_DEB} --field "${library}" Depends)
+  has("${printed}" "rubato (=" libtorch-dev libeigen3-dev)
+endif()
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
