@@ -4,7 +4,6 @@
 #include <caf/all.hpp>
 #include <cstdio>
 #include <rubato/run.hpp>
-#include <thread>
 
 std::atomic<bool> enough{false};
 

@@ -7,6 +7,7 @@
 
 #include <examples/spirals.hpp>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -114,12 +115,24 @@ config plain(const std::string& kind) {
 }
 
 struct run_folder {
-  run_folder()
-      : path(std::filesystem::temp_directory_path() / ("rubato-own-" + std::to_string(getpid()))) {
+  explicit run_folder(const std::string& name = "run")
+      : path(std::filesystem::temp_directory_path() /
+             ("rubato-own-" + std::to_string(getpid()) + "-" + name)) {
     std::filesystem::remove_all(path);
   }
   ~run_folder() { std::filesystem::remove_all(path); }
   std::filesystem::path path;
+};
+
+/// Knows, in time, where nodes can join.
+class address_listener final : public run_observer {
+ public:
+  void remarked(const std::string& text) override {
+    const auto at = text.find("--server ");
+    if (at != std::string::npos) address.set_value(text.substr(at + 9));
+  }
+
+  std::promise<std::string> address;
 };
 
 batch_tensors tensors_of(const batch& b) {
@@ -236,4 +249,55 @@ TEST_CASE("a loss that is none ends the run with the reason") {
   CHECK(reason("test-wrong-shape").find("LibTorch: mat1 and mat2 shapes") != std::string::npos);
   CHECK(reason("test-throws").find("the moon is in the wrong phase") != std::string::npos);
   CHECK(reason("test-dropout").find("draws random numbers (dropout?)") != std::string::npos);
+}
+
+TEST_CASE("two runs at once give what each gives alone") {
+  const auto hash = [](std::int64_t seed, const std::string& folder_name) {
+    const run_folder folder(folder_name);
+    auto c = plain("test-net");
+    c.run.seed = seed;
+    c.workers.count = 3;
+    c.run.directory = folder.path.string();
+    return run(c).params_sha256;
+  };
+  const auto one = hash(1, "one");
+  const auto two = hash(2, "two");
+  CHECK(one != two);
+  auto other = std::async(std::launch::async, hash, 2, "two");
+  CHECK(hash(1, "one") == one);
+  CHECK(other.get() == two);
+}
+
+TEST_CASE("a program can serve a run, and another can join") {
+  const run_folder folder;
+  auto c = plain("test-net");
+  c.clock.mode = "wall";
+  c.workers.count = 2;
+  c.run.directory = folder.path.string();
+  const auto listener = std::make_shared<address_listener>();
+  auto address = listener->address.get_future();
+  auto served =
+      std::async(std::launch::async, [&] { return run(c, {.observer = listener, .serve = true}); });
+  REQUIRE(address.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
+  std::string said;
+  join({.server = address.get(),
+        .settings = {{"run.threads", "1"}},
+        .name = "joined",
+        .workers = 2,
+        .say = [&](const std::string& text) { said += text + "\n"; }});
+  const auto summary = served.get();
+  CHECK(summary.outcome == "finished");
+  CHECK(summary.bytes.wire_up > 0);
+  CHECK(said.find("taking part as workers") != std::string::npos);
+}
+
+TEST_CASE("a run or a node that cannot be is refused before it starts") {
+  auto c = plain("test-net");
+  c.run.local_steps = 100;
+  c.network.listen = "0.0.0.0:0";
+  c.clock.mode = "wall";
+  CHECK_THROWS_AS(run(c, {.serve = true}), usage_error);
+  CHECK_THROWS_AS(join({.server = "nowhere"}), usage_error);
+  CHECK_THROWS_WITH_AS(join({.server = "127.0.0.1:1", .settings = {{"run.seed", "2"}}}),
+                       doctest::Contains("is a setting of the whole run"), usage_error);
 }

@@ -74,7 +74,8 @@ if(DPKG_DEB AND DPKG_SHLIBDEPS)
   has("${printed}" libtorch libcaf-core libc6 libsentencepiece0 libopenblas0-pthread)
   run("list the library's" ${DPKG_DEB} --contents "${library}")
   has("${printed}" librubato.so /cmake/rubato/rubatoConfig.cmake ./usr/include/rubato/run.hpp
-      ./usr/include/rubato/config/config.hpp)
+      ./usr/include/rubato/config/config.hpp
+      ./usr/share/doc/librubato-dev/examples/own_model.cpp)
   run("read the library's dependencies" ${DPKG_DEB} --field "${library}" Depends)
   has("${printed}" "rubato (=" libtorch-dev libeigen3-dev)
 endif()
