@@ -22,7 +22,7 @@
 #include "corpus/block_helpers.hpp"
 #include "corpus/input_files.hpp"
 #include "corpus/part_file.hpp"
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 #include "corpus/shard_writer.hpp"
 #include "corpus/text_source.hpp"
 #include "corpus/tokenizer.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 #include "data/tokens/shard_format.hpp"
 #include "storage/file_io.hpp"
 

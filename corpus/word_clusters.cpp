@@ -6,7 +6,7 @@
 #include <span>
 
 #include "config/random.hpp"
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 
 namespace rubato {
 namespace {

@@ -20,7 +20,7 @@
 
 #include "config/error.hpp"
 #include "corpus/inspect.hpp"
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 #include "data/tokens/corpus_files.hpp"
 #include "tests/data/temporary_folder.hpp"
 

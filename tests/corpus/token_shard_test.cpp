@@ -12,7 +12,7 @@
 
 #include "bytes/crc32c.hpp"
 #include "config/error.hpp"
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 #include "corpus/shard_writer.hpp"
 #include "tests/data/temporary_folder.hpp"
 

@@ -1,4 +1,4 @@
-// SHA-256 of what is added piece by piece: what a corpus and its parts are known by.
+// SHA-256 of what is added piece by piece: what a corpus, its parts and a model are known by.
 #pragma once
 
 #include <memory>

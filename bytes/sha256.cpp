@@ -1,4 +1,4 @@
-#include "corpus/sha256.hpp"
+#include "bytes/sha256.hpp"
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
