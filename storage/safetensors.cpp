@@ -77,19 +77,25 @@ class strict_structure {
   std::vector<std::set<std::string>> keys_;  // of each object or array that is open
 };
 
-enum class element_type { f32, f16, bf16 };
-
-struct header_entry {
-  std::string name;
-  element_type type = element_type::f32;
-  std::vector<std::int64_t> shape;
-  std::uint64_t elements = 0;
-  std::uint64_t begin = 0;  // in bytes from the end of the header
-  std::uint64_t end = 0;
+struct element_type {
+  std::string_view name;
+  std::uint64_t size;  // in bytes
 };
 
-std::uint64_t element_size(element_type type) {
-  return type == element_type::f32 ? 4 : 2;
+constexpr element_type all_types[] = {{"F64", 8},     {"F32", 4},     {"F16", 2}, {"BF16", 2},
+                                      {"I64", 8},     {"I32", 4},     {"I16", 2}, {"I8", 1},
+                                      {"U64", 8},     {"U32", 4},     {"U16", 2}, {"U8", 1},
+                                      {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"BOOL", 1}};
+/// Those whose values can be given as f32.
+constexpr auto float_types = std::span(all_types).subspan(1, 3);
+
+std::string list_of(std::span<const element_type> types) {
+  std::string names(types.front().name);
+  for (std::size_t i = 1; i < types.size(); ++i) {
+    names += i + 1 < types.size() ? ", " : " and ";
+    names += types[i].name;
+  }
+  return names;
 }
 
 float from_f16(std::uint16_t half) {
@@ -112,7 +118,9 @@ float from_bf16(std::uint16_t upper_half) {
 /// One file while it is read. Every failure is a usage_error that begins with the path.
 class reader {
  public:
-  explicit reader(const std::string& path) : path_(path) {
+  /// Refuses tensors of other types than these.
+  reader(const std::string& path, std::span<const element_type> types)
+      : path_(path), types_(types) {
     std::error_code error;
     size_ = std::filesystem::file_size(path, error);  // refuses what is not a regular file
     if (error) fail(error.message());
@@ -121,7 +129,7 @@ class reader {
   }
 
   /// Entries in the order in which they lie in the file, checked to cover it without gap.
-  std::vector<header_entry> read_header(std::map<std::string, std::string>& metadata) {
+  std::vector<stored_tensor> read_header(std::map<std::string, std::string>& metadata) {
     if (size_ < prefix_size) fail("not a safetensors file: it is shorter than 8 bytes");
     std::uint64_t length = 0;
     read(0, &length, sizeof(length));
@@ -132,7 +140,7 @@ class reader {
     data_start_ = prefix_size + length;
 
     const json header = parse_header(length);
-    std::vector<header_entry> entries;
+    std::vector<stored_tensor> entries;
     for (const auto& [name, value] : header.items()) {
       if (name == metadata_key) {
         metadata = parse_metadata(value);
@@ -140,23 +148,24 @@ class reader {
         entries.push_back(parse_entry(name, value));
       }
     }
-    std::sort(entries.begin(), entries.end(), [](const header_entry& a, const header_entry& b) {
+    std::sort(entries.begin(), entries.end(), [](const stored_tensor& a, const stored_tensor& b) {
       return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
     });
     check_coverage(entries);
     return entries;
   }
 
-  std::vector<float> read_values(const header_entry& entry) {
+  /// Of one of float_types.
+  std::vector<float> read_values(const stored_tensor& entry) {
     std::vector<float> values(entry.elements);
-    if (entry.type == element_type::f32) {
-      read(data_start_ + entry.begin, values.data(), values.size() * sizeof(float));
+    if (entry.type == "F32") {
+      read(entry.begin, values.data(), values.size() * sizeof(float));
       return values;
     }
     std::vector<std::uint16_t> narrow(entry.elements);
-    read(data_start_ + entry.begin, narrow.data(), narrow.size() * sizeof(std::uint16_t));
+    read(entry.begin, narrow.data(), narrow.size() * sizeof(std::uint16_t));
     std::transform(narrow.begin(), narrow.end(), values.begin(),
-                   entry.type == element_type::f16 ? from_f16 : from_bf16);
+                   entry.type == "F16" ? from_f16 : from_bf16);
     return values;
   }
 
@@ -198,24 +207,22 @@ class reader {
     return metadata;
   }
 
-  header_entry parse_entry(const std::string& name, const json& value) const {
+  stored_tensor parse_entry(const std::string& name, const json& value) const {
     if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
         !value.contains("shape") || !value.contains("data_offsets")) {
       fail_at(name, "must have exactly dtype, shape and data_offsets");
     }
-    header_entry entry;
+    stored_tensor entry;
     entry.name = name;
 
     const json& type = value.at("dtype");
-    if (type == "F32") {
-      entry.type = element_type::f32;
-    } else if (type == "F16") {
-      entry.type = element_type::f16;
-    } else if (type == "BF16") {
-      entry.type = element_type::bf16;
-    } else {
-      fail_at(name, "has the type " + type.dump() + "; supported are F32, F16 and BF16");
+    const auto known = std::find_if(types_.begin(), types_.end(), [&type](const element_type& t) {
+      return type == std::string(t.name);
+    });
+    if (known == types_.end()) {
+      fail_at(name, "has the type " + type.dump() + "; supported are " + list_of(types_));
     }
+    entry.type = known->name;
 
     for (const std::uint64_t extent : parse_integers(name, "shape", value.at("shape"))) {
       if (extent > std::numeric_limits<std::int64_t>::max()) fail_at(name, "is too large");
@@ -228,14 +235,13 @@ class reader {
     if (offsets.size() != 2 || offsets[0] > offsets[1]) {
       fail_at(name, "has data_offsets that are not a range");
     }
-    entry.begin = offsets[0];
-    entry.end = offsets[1];
-    if (entry.end > data_size) {
+    if (offsets[1] > data_size) {
       fail_at(name, "ends behind the end of the file, which seems to be truncated");
     }
+    entry.begin = data_start_ + offsets[0];
+    entry.end = data_start_ + offsets[1];
     const std::uint64_t bytes = entry.end - entry.begin;
-    if (bytes % element_size(entry.type) != 0 ||
-        bytes / element_size(entry.type) != entry.elements) {
+    if (bytes % known->size != 0 || bytes / known->size != entry.elements) {
       fail_at(name, "has " + std::to_string(bytes) + " bytes, which do not fit its shape and type");
     }
     return entry;
@@ -254,17 +260,18 @@ class reader {
     return integers;
   }
 
-  void check_coverage(const std::vector<header_entry>& entries) const {
-    std::uint64_t covered = 0;
-    for (const header_entry& entry : entries) {
+  void check_coverage(const std::vector<stored_tensor>& entries) const {
+    std::uint64_t covered = data_start_;
+    for (const stored_tensor& entry : entries) {
       if (entry.begin < covered) fail_at(entry.name, "overlaps another one");
       if (entry.begin > covered) fail_at(entry.name, "has a gap before it");
       covered = entry.end;
     }
-    if (covered != size_ - data_start_) fail("it has bytes that belong to no tensor");
+    if (covered != size_) fail("it has bytes that belong to no tensor");
   }
 
   std::string path_;
+  std::span<const element_type> types_;
   std::ifstream file_;
   std::uint64_t size_ = 0;
   std::uint64_t data_start_ = 0;
@@ -307,10 +314,15 @@ std::string_view as_bytes(const void* data, std::size_t size) {
 
 }  // namespace
 
+std::vector<stored_tensor> list_safetensors(const std::string& path) {
+  std::map<std::string, std::string> metadata;
+  return reader(path, all_types).read_header(metadata);
+}
+
 safetensors_file::safetensors_file(const std::string& path) {
-  reader file(path);
+  reader file(path, float_types);
   // The spans stay valid when storage_ grows: moving a vector keeps its elements where they are.
-  for (header_entry& entry : file.read_header(metadata_)) {
+  for (stored_tensor& entry : file.read_header(metadata_)) {
     const std::vector<float>& values = storage_.emplace_back(file.read_values(entry));
     tensors_.push_back({std::move(entry.name), std::move(entry.shape), values});
   }

@@ -1,4 +1,4 @@
-// Gives any bytes to the reader of .safetensors files.
+// Gives any bytes to the readers of .safetensors files.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,8 +16,19 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   require(file >= 0 && ::ftruncate(file, 0) == 0 &&
               ::pwrite(file, data, size, 0) == static_cast<ssize_t>(size),
           "the input can be written to memory");
+  const auto path = "/proc/self/fd/" + std::to_string(file);
+  std::size_t listed = 0;
   try {
-    const safetensors_file tensors("/proc/self/fd/" + std::to_string(file));
+    for (const stored_tensor& tensor : list_safetensors(path)) {
+      require(tensor.begin <= tensor.end && tensor.end <= size, "a tensor lies in the file");
+      listed += 1;
+    }
+  } catch (const usage_error&) {
+    // Damage, told as it should be.
+  }
+  try {
+    const safetensors_file tensors(path);
+    require(tensors.tensors().size() == listed, "what can be read can be listed");
     std::size_t bytes = 0;
     for (const named_tensor& tensor : tensors.tensors()) {
       std::size_t elements = 1;

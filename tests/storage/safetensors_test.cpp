@@ -77,6 +77,31 @@ TEST_CASE("a file of the three float types is read as f32, in the order of its d
   CHECK(file.find("d") == nullptr);
 }
 
+TEST_CASE("what is in a file is listed, of whatever type, where it lies") {
+  const temporary_folder folder;
+  const std::string header = R"({"b":{"dtype":"I64","shape":[1,2],"data_offsets":[3,19]},)"
+                             R"("a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},)"
+                             R"("__metadata__":{"format":"np"}})";
+  write_bytes(folder.file("x"), make_file(header, std::string(19, '\1')));
+  const auto listed = list_safetensors(folder.file("x"));
+  REQUIRE(listed.size() == 2);
+  CHECK(listed[0].name == "a");
+  CHECK(listed[0].type == "BOOL");
+  CHECK(listed[0].shape == std::vector<std::int64_t>{3});
+  CHECK(listed[0].elements == 3);
+  CHECK(listed[0].begin == 8 + header.size());
+  CHECK(listed[1].name == "b");
+  CHECK(listed[1].type == "I64");
+  CHECK(listed[1].begin == 8 + header.size() + 3);
+  CHECK(listed[1].end == 8 + header.size() + 19);
+  CHECK_THROWS_WITH_AS(safetensors_file(folder.file("x")),
+                       doctest::Contains("supported are F32, F16 and BF16"), usage_error);
+  write_bytes(folder.file("x"),
+              make_file(R"({"a":{"dtype":"C64","shape":[0],"data_offsets":[0,0]}})", ""));
+  CHECK_THROWS_WITH_AS(list_safetensors(folder.file("x")),
+                       doctest::Contains("tensor \"a\" has the type \"C64\""), usage_error);
+}
+
 TEST_CASE("half precision is widened exactly") {
   const temporary_folder folder;
   const float infinity = std::numeric_limits<float>::infinity();
