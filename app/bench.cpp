@@ -6,6 +6,7 @@
 #include "app/commands.hpp"
 #include "bench/cluster.hpp"
 #include "bench/journal.hpp"
+#include "bench/memory.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "bench/scale.hpp"
@@ -73,6 +74,10 @@ int bench_wire(const bench_wire_options& options) {
   if (!options.send) return show(measure_wire(options.measurement, tell), options.json);
   send_over_wire(options.measurement);
   return exit_done;
+}
+
+int bench_memory(const bench_memory_options& options) {
+  return show(measure_memory(options.measurement, tell), options.json);
 }
 
 int bench_scale(const bench_scale_options& options) {

@@ -7,6 +7,7 @@
 
 #include "bench/cluster.hpp"
 #include "bench/journal.hpp"
+#include "bench/memory.hpp"
 #include "bench/merge.hpp"
 #include "bench/recovery.hpp"
 #include "bench/scale.hpp"
@@ -207,6 +208,14 @@ struct bench_train_options {
 
 /// `rubato bench train`: returns the exit code.
 int bench_train(const bench_train_options& options);
+
+struct bench_memory_options {
+  memory_bench_options measurement;
+  bool json = false;
+};
+
+/// `rubato bench memory`: returns the exit code.
+int bench_memory(const bench_memory_options& options);
 
 struct bench_scale_options {
   scale_bench_options measurement;

@@ -377,6 +377,17 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   scale_command->add_flag("--json", scale_bench.json, "Print JSON, with every single measurement");
 
+  bench_memory_options memory_bench;
+  auto* memory_command = bench_command->add_subcommand(
+      "memory", "What each worker more takes of memory, over what it must hold");
+  memory_command->add_option("--workers", memory_bench.measurement.workers, "Many")
+      ->check(CLI::Range(3, 10000))
+      ->capture_default_str();
+  memory_command->add_option("--few", memory_bench.measurement.few, "Workers to compare with")
+      ->check(CLI::Range(2, 10000))
+      ->capture_default_str();
+  memory_command->add_flag("--json", memory_bench.json, "Print JSON");
+
   bench_cluster_options cluster_bench;
   auto* cluster_command =
       bench_command->add_subcommand("cluster",
@@ -541,6 +552,10 @@ int run(int argc, char** argv) {
     without_keys("bench scale");
     return bench_scale(scale_bench);
   }
+  if (*memory_command) {
+    without_keys("bench memory");
+    return bench_memory(memory_bench);
+  }
   if (*cluster_command) {
     without_keys("bench cluster");
     return bench_cluster(cluster_bench);
@@ -548,7 +563,7 @@ int run(int argc, char** argv) {
   if (*bench_command && !*step_command) {
     throw usage_error(
         "command line: `rubato bench` needs to know what to measure; there are step, merge, "
-        "journal, recovery, wire, cluster, scale and train");
+        "journal, recovery, wire, cluster, scale, memory and train");
   }
   if (*step_command) {
     step_bench.overrides = std::move(line.overrides);

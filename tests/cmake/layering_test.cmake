@@ -29,7 +29,8 @@ endfunction()
 
 file(REMOVE_RECURSE "${SCRATCH_DIR}")
 foreach(folder IN ITEMS bytes config optim data storage monitoring coordination messages model actors app
-        bench cmake compare corpus docs network recovery scripts tests transfer)
+        bench cmake compare corpus docs examples generation network packaging recovery rubato scripts tests
+        transfer)
   file(WRITE "${SCRATCH_DIR}/${folder}/README.md" "What is in it.\n")
 endforeach()
 file(WRITE "${SCRATCH_DIR}/optim/a.hpp"
