@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "config/config.hpp"
@@ -27,6 +28,7 @@ struct run_context {
   std::shared_ptr<const dataset> data;
   learner_factory make_learner;
   parameter_layout layout;
+  std::string model_origin;                // see learner::origin()
   version_ptr initial;                     // version 0; null where a run goes on
   std::shared_ptr<buffer_pool> deltas;     // for pseudo-gradients, shared by the lanes
   std::shared_ptr<buffer_pool> encodings;  // for what these are on their way

@@ -31,6 +31,7 @@ void evaluate_held_out(learner& model, const dataset& data,
   double weight_sum = 0.0;
   result.loss = result.accuracy = result.top5 = 0.0;
   result.shard_loss.clear();
+  result.metrics.clear();
   for (std::size_t shard = 0; shard < data.shards(); ++shard) {
     evaluation_sums sums;
     const auto& batches = data.held_out(shard);
@@ -40,19 +41,28 @@ void evaluate_held_out(learner& model, const dataset& data,
       sums.targets += part.targets;
       sums.correct += part.correct;
       sums.correct_top5 += part.correct_top5;
+      for (const auto& [name, sum] : part.metrics) sums.metrics[name] += sum;
     }
     const double targets = static_cast<double>(sums.targets);
     result.shard_loss.push_back(sums.loss / targets);
     result.loss += shard_weights[shard] * result.shard_loss.back();
     result.accuracy += shard_weights[shard] * static_cast<double>(sums.correct) / targets;
     result.top5 += shard_weights[shard] * static_cast<double>(sums.correct_top5) / targets;
+    for (const auto& [name, sum] : sums.metrics) {
+      result.metrics[name] += shard_weights[shard] * sum / targets;
+    }
     weight_sum += shard_weights[shard];
   }
   result.loss /= weight_sum;
   result.accuracy /= weight_sum;
+  for (auto& [name, value] : result.metrics) value /= weight_sum;
   result.perplexity = std::exp(result.loss);
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
   result.top5 = counts_top5(data.shape()) ? result.top5 / weight_sum : none;
+  if (data.shape().tensors > 0) {  // only the model knows what would be right
+    const auto found = result.metrics.find("accuracy");
+    result.accuracy = found == result.metrics.end() ? none : found->second;
+  }
   const double bytes = data.bytes_per_token();
   result.bits_per_byte = bytes > 0.0 ? result.loss / std::numbers::ln2 / bytes : none;
 }

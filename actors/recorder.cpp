@@ -1,5 +1,6 @@
 #include "actors/recorder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -217,6 +218,16 @@ void write(pointer self) {
   }
 }
 
+/// Models that came from PyTorch go back there.
+void save_exported(const run_directory& directory, const run_context& run,
+                   const parameter_buffer& parameters) {
+  if (run.settings.model.kind != "torchscript") return;
+  const auto model = run.make_learner();
+  const auto values = parameters.span();
+  std::copy(values.begin(), values.end(), model->parameters().begin());
+  directory.write("model.pt", model->exported());
+}
+
 }  // namespace
 
 recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_state> self,
@@ -272,6 +283,7 @@ recorder_actor::behavior_type recorder(actor_pointer<recorder_actor, recorder_st
           state.metrics->flush();
           save_parameters(state.setup.directory->file("parameters.safetensors"), state.run->layout,
                           *end.parameters);
+          save_exported(*state.setup.directory, *state.run, *end.parameters);
           state.setup.directory->write("summary.json", to_json(*end.summary));
           if (state.setup.probe) state.setup.probe->ended(*end.summary);
           send(self, state.server, recording_finished{});

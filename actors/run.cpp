@@ -43,6 +43,7 @@ constexpr auto closing_time = 5s;
 
 /// What is learned from, in one word.
 std::string unit_of(const data_shape& shape) {
+  if (shape.tensors > 0) return "example";
   if (shape.height > 0) return "image";
   return shape.features > 0 ? "point" : "token";
 }

@@ -43,10 +43,10 @@ std::shared_ptr<run_context> make_context(const config& c, const run_parts& part
   run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
   check_halves(c, *run->data);
   run->shard_weights = shard_weights(c, *run->data);
-  run->make_learner =
-      parts.make_learner ? parts.make_learner : make_learner_factory(c, run->data->shape());
+  run->make_learner = parts.make_learner ? parts.make_learner : make_learner_factory(c, *run->data);
   const auto model = run->make_learner();
   run->layout = model->layout();
+  run->model_origin = model->origin();
   run->deltas = std::make_shared<buffer_pool>(run->layout.size());
   if (parts.activity) run->activity = parts.activity;
   run->links = parts.links;
@@ -69,7 +69,12 @@ std::shared_ptr<run_context> make_context(const config& c, const run_parts& part
 }
 
 run_manifest manifest_of(const run_context& run, const std::string& version) {
-  run_manifest manifest{run.layout, {}, {}};
+  run_manifest manifest{run.layout, {}, {}, {}};
+  const auto add_content = [&manifest](const char* item, const std::string& value) {
+    if (!value.empty()) manifest.contents.emplace_back(item, value);
+  };
+  add_content("the SHA-256 of model.path", run.model_origin);
+  add_content("what the tensors of an example are", run.data->content());
   for (std::size_t i = 0; i < run.data->shards(); ++i) {
     const auto info = run.data->info(i);
     manifest.shards.push_back({info.name, info.training_size});

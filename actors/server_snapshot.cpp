@@ -16,7 +16,7 @@ using nlohmann::json;
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(evaluation, version, local_steps, tokens, clock_seconds,
                                    wall_seconds, loss, perplexity, bits_per_byte, accuracy, top5,
-                                   shard_loss, quotas)
+                                   metrics, shard_loss, quotas)
 
 void server_state::take_checkpoint() {
   checkpoint_ = coordinator_->version();
@@ -39,6 +39,7 @@ snapshot server_state::capture() {
   auto& values = part.values;
   values["config"] = to_toml(run.settings);
   values["layout"] = layout_json(run.layout);
+  values["model_origin"] = run.model_origin;
   put_merging(
       part,
       {coordinator_->version(), current_, merger_->state(),
@@ -103,6 +104,9 @@ void server_state::restore() {
   if (layout_from(values.at("layout")) != run.layout) {
     throw run_error(
         "the checkpoint is of a model with other tensors; has the data changed since then?");
+  }
+  if (values.value("model_origin", "") != run.model_origin) {
+    throw run_error("model.path is another file than the one that the run was begun with");
   }
   coordinator_->restore(values.at("coordinator"));
   events_.restore(values.at("events"));

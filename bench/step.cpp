@@ -65,7 +65,7 @@ class contest {
   contest(const config& c, run_parts parts) : config_(one_worker(c)), parts_(std::move(parts)) {
     if (!parts_.data) parts_.data = make_dataset(config_);
     if (!parts_.make_learner) {
-      parts_.make_learner = make_learner_factory(config_, parts_.data->shape());
+      parts_.make_learner = make_learner_factory(config_, *parts_.data);
     }
     if (!parts_.initialize) {
       parts_.initialize = [c = config_](learner& model) { initialize_parameters(c, model); };

@@ -33,7 +33,8 @@ struct config {
   } clock;
 
   struct model_section {
-    std::string kind = "transformer";  // transformer | mlp | resnet | null
+    std::string kind = "transformer";  // transformer | mlp | resnet | torchscript | null
+    std::string path;                  // of a torchscript, the file
     std::int64_t layers = 4;
     std::int64_t width = 128;  // of the hidden state or layer
     std::int64_t heads = 4;
@@ -56,10 +57,13 @@ struct config {
   } model;
 
   struct data_section {
-    // text | gaussian-mixtures | synthetic-images | cifar10 | cifar100 | image-folder
+    // text | tokens | tensors | gaussian-mixtures | synthetic-images | cifar10 | cifar100 |
+    // image-folder
     std::string kind = "text";
     // Of text one entry a shard; each a list of files, folders or globs.
     std::vector<std::vector<std::string>> paths;
+    std::vector<std::vector<std::string>> held_out_paths;  // as paths; empty: held_out of these
+    std::vector<std::string> tensors;  // what a model is given of each example, in this order
     std::string tokenizer = "bytes";
     std::int64_t batch_size = 16;
     double held_out = 0.05;  // share of the text, in whole files, or of a folder of images
@@ -72,11 +76,11 @@ struct config {
     std::int64_t image_size = 32;  // pixels in height and width
     bool augment = true;           // random crops and flips of training images
     std::int64_t shards = 4;
-    std::string split = "iid";                // iid | dirichlet: of images over the shards
-    double concentration = 0.5;               // of that distribution
-    std::string bad_files = "refuse";         // refuse | skip
-    std::int64_t loader_threads = 0;          // that make batches; 0: as many as are worth while
-    std::string shard_weights = "size";       // size | equal
+    std::string split = "iid";           // iid | dirichlet | files: of examples over the shards
+    double concentration = 0.5;          // of that distribution
+    std::string bad_files = "refuse";    // refuse | skip
+    std::int64_t loader_threads = 0;     // that make batches; 0: as many as are worth while
+    std::string shard_weights = "size";  // size | equal
     std::string shard_sampling = "balanced";  // balanced (Eq 2) | least-visited | fixed
     std::int64_t prefetch = 8;                // batches ready for each running round
   } data;

@@ -31,6 +31,7 @@ verdict check_run_name(const config& c) {
 
 std::vector<std::string_view> data_kinds_for(std::string_view model_kind) {
   if (model_kind == "transformer") return {"text", "tokens"};
+  if (model_kind == "torchscript") return {"tensors"};
   if (model_kind == "mlp" || model_kind == "null") return {"gaussian-mixtures"};
   return {"synthetic-images", "cifar10", "cifar100", "image-folder"};
 }
@@ -71,6 +72,11 @@ verdict check_model(const config& c) {
                     c.model.kind, c.data.kind, fmt::join(kinds, "\" or \""))};
   }
   if (c.model.kind == "resnet") return check_resnet(c);
+  if (c.model.kind == "torchscript" && c.model.path.empty()) {
+    return contradiction{{"model.path"},
+                         "model.path = \"\" must be the file of the model, as in model.path = "
+                         "\"model.pt\""};
+  }
   if (c.model.kind != "transformer") return {};
   if (c.model.head_size != 0 || c.model.width % c.model.heads == 0) return check_positions(c);
   return contradiction{
@@ -98,13 +104,32 @@ verdict check_mixtures(const config& c) {
   return {};
 }
 
+verdict check_split(const config& c) {
+  const bool tensors = c.data.kind == "tensors";
+  if (c.data.split != (tensors ? "dirichlet" : "files")) return {};
+  return contradiction{
+      {"data.split", "data.kind"},
+      fmt::format("data.split = \"{}\" is not for data.kind = \"{}\"; use \"iid\" or \"{}\"",
+                  c.data.split, c.data.kind, tensors ? "files" : "dirichlet")};
+}
+
 verdict check_data(const config& c) {
   if (is_registered("data.kind", c.data.kind)) return {};
+  if (auto found = check_split(c)) return found;
   const bool text = c.data.kind == "text";
   if (text && c.data.paths.empty()) {
     return contradiction{{"data.paths"},
                          "data.paths = [] must name at least one shard, as in data.paths = "
                          "[\"texts/*.txt\"]"};
+  }
+  const bool tensors = c.data.kind == "tensors";
+  if (tensors && (c.data.paths.empty() || c.data.tensors.empty())) {
+    const std::string_view key = c.data.paths.empty() ? "data.paths" : "data.tensors";
+    return contradiction{
+        {key},
+        fmt::format("{} = [] must name at least one {}", key,
+                    c.data.paths.empty() ? "file, as in data.paths = [\"data.safetensors\"]"
+                                         : "tensor, as in data.tensors = [\"x\", \"y\"]")};
   }
   if (c.data.paths.empty() && in_use(*find_key("data.paths"), c)) {
     return contradiction{{"data.paths"},
@@ -114,9 +139,10 @@ verdict check_data(const config& c) {
                                      c.data.kind == "tokens" ? "corpus" : "pictures")};
   }
   if (c.data.kind == "tokens") return {};  // only the corpus says how many shards it has
-  const auto shards = text ? static_cast<std::int64_t>(c.data.paths.size()) : c.data.shards;
+  const bool by_path = text || (tensors && c.data.split == "files");
+  const auto shards = by_path ? static_cast<std::int64_t>(c.data.paths.size()) : c.data.shards;
   if (c.data.shard_sampling == "fixed" && c.workers.count < shards) {
-    const std::string_view key = text ? "data.paths" : "data.shards";
+    const std::string_view key = by_path ? "data.paths" : "data.shards";
     return contradiction{
         {"data.shard_sampling", "workers.count", key},
         fmt::format("data.shard_sampling = \"fixed\" with workers.count = {} would never train on "

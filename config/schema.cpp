@@ -55,6 +55,7 @@ std::vector<key_spec> declare_keys() {
       when("data.kind", {"synthetic-images", "cifar10", "cifar100", "image-folder"});
   const key_condition of_transformer = when("model.kind", {"transformer"});
   const key_condition of_resnet = when("model.kind", {"resnet"});
+  const key_condition of_tensors = when("data.kind", {"tensors"});
   const key_condition of_null = when("model.kind", {"null"});
   return {
       // -- run ----------------------------------------------------------------------------------
@@ -114,11 +115,17 @@ std::vector<key_spec> declare_keys() {
       // -- model --------------------------------------------------------------------------------
       {.name = "model.kind",
        .member = at([](auto& c) -> auto& { return c.model.kind; }),
-       .choices = {"transformer", "mlp", "resnet", "null"},
+       .choices = {"transformer", "mlp", "resnet", "torchscript", "null"},
        .help = "transformer: a decoder-only language model. mlp: one hidden layer of ReLUs, which "
                "tells the classes of points apart. resnet: a residual network, which tells the "
-               "classes of images apart. null: learns next to nothing in a given time, to measure "
-               "what travels; without the inner optimizer."},
+               "classes of images apart. torchscript: one that was exported from Python, whose "
+               "forward returns its loss (bring-your-own-model.md). null: learns next to nothing "
+               "in a given time, to measure what travels; without the inner optimizer."},
+      {.name = "model.path",
+       .member = at([](auto& c) -> auto& { return c.model.path; }),
+       .scope = key_scope::node,
+       .used_when = when("model.kind", {"torchscript"}),
+       .help = "The file that torch.jit.save has written, with the parameters to start from."},
       {.name = "model.layers",
        .member = at([](auto& c) -> auto& { return c.model.layers; }),
        .range = from_to(1, 1024),
@@ -236,21 +243,37 @@ std::vector<key_spec> declare_keys() {
       // -- data ---------------------------------------------------------------------------------
       {.name = "data.kind",
        .member = at([](auto& c) -> auto& { return c.data.kind; }),
-       .choices = {"text", "tokens", "gaussian-mixtures", "synthetic-images", "cifar10", "cifar100",
-                   "image-folder"},
-       .help = "text: language modelling on plain files. tokens: on a corpus that `rubato data "
-               "prepare` has made. gaussian-mixtures: made-up points in "
-               "classes, the toy of Liu et al. 2024. Images in classes are made up "
-               "(synthetic-images), CIFAR's binary files (cifar10, cifar100), or JPEG and PNG "
-               "files in a folder for each class (image-folder)."},
+       .choices = {"text", "tokens", "tensors", "gaussian-mixtures", "synthetic-images", "cifar10",
+                   "cifar100", "image-folder"},
+       .help =
+           "text: language modelling on plain files. tokens: on a corpus that `rubato data "
+           "prepare` has made. tensors: .safetensors or .npy files, whose rows are the examples, "
+           "for a model that was exported from Python. gaussian-mixtures: made-up points in "
+           "classes, the toy of Liu et al. 2024. Images in classes are made up "
+           "(synthetic-images), CIFAR's binary files (cifar10, cifar100), or JPEG and PNG "
+           "files in a folder for each class (image-folder)."},
       {.name = "data.paths",
        .member = at([](auto& c) -> auto& { return c.data.paths; }),
        .scope = key_scope::node,
-       .used_when = when("data.kind", {"text", "tokens", "cifar10", "cifar100", "image-folder"}),
+       .used_when =
+           when("data.kind", {"text", "tokens", "tensors", "cifar10", "cifar100", "image-folder"}),
        .help = "Of text the shards: an entry is a file, folder or glob, or a list of these. Of "
-               "tokens the folder of the corpus, which has shards of its own. Of CIFAR the folder "
+               "tokens the folder of the corpus, which has shards of its own. Of tensors files or "
+               "folders: a .safetensors file, or the .npy files of a folder, each called as its "
+               "tensor, hold some examples. Of CIFAR the folder "
                "that holds its files, or the files; of image-folder the folder that holds train/ "
                "and val/, or the classes."},
+      {.name = "data.tensors",
+       .member = at([](auto& c) -> auto& { return c.data.tensors; }),
+       .used_when = of_tensors,
+       .help = "The names of the tensors that the model is given of each batch, in this order; the "
+               "first dimension of each is the examples."},
+      {.name = "data.held_out_paths",
+       .member = at([](auto& c) -> auto& { return c.data.held_out_paths; }),
+       .scope = key_scope::node,
+       .used_when = of_tensors,
+       .help = "Files or folders, as in data.paths, with examples to evaluate on; dealt evenly to "
+               "the shards. Empty: a share of those in data.paths, see data.held_out."},
       {.name = "data.tokenizer",
        .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
        .choices = {"bytes"},
@@ -264,9 +287,11 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.held_out",
        .member = at([](auto& c) -> auto& { return c.data.held_out; }),
        .range = between(0, 1),
-       .used_when = when("data.kind", {"text", "image-folder"}),
-       .help = "Share that is kept from training, for evaluation: of the text, as whole files, or "
-               "of each class of images where there are no train/ and val/."},
+       .used_when = both(when("data.kind", {"text", "tensors", "image-folder"}),
+                         when("data.held_out_paths", {"[]"})),
+       .help = "Share that is kept from training, for evaluation: of the text, as whole files; of "
+               "examples of tensors, picked at random; of each class of images where there are no "
+               "train/ and val/."},
       {.name = "data.deduplicate",
        .member = at([](auto& c) -> auto& { return c.data.deduplicate; }),
        .used_when = of_text,
@@ -313,18 +338,21 @@ std::vector<key_spec> declare_keys() {
       {.name = "data.shards",
        .member = at([](auto& c) -> auto& { return c.data.shards; }),
        .range = from_to(1, 65536),
-       .used_when = when("data.kind", {"gaussian-mixtures", "synthetic-images", "cifar10",
-                                       "cifar100", "image-folder"}),
-       .help = "Parts that the shuffled points or images are dealt to; equal, unless data.split "
-               "says otherwise."},
+       .used_when = both(when("data.kind", {"tensors", "gaussian-mixtures", "synthetic-images",
+                                            "cifar10", "cifar100", "image-folder"}),
+                         when("data.split", {"iid", "dirichlet"})),
+       .help = "Parts that the shuffled points, images or examples are dealt to; equal, unless "
+               "data.split says otherwise."},
       {.name = "data.split",
        .member = at([](auto& c) -> auto& { return c.data.split; }),
-       .choices = {"iid", "dirichlet"},
-       .used_when = of_images,
+       .choices = {"iid", "dirichlet", "files"},
+       .used_when = when("data.kind",
+                         {"synthetic-images", "cifar10", "cifar100", "image-folder", "tensors"}),
        .help =
-           "iid: the classes are mixed alike in all shards. dirichlet: each class is shared out "
-           "over the shards by its own draw from a Dirichlet distribution, so that shards "
-           "differ in classes and size."},
+           "iid: everything is mixed alike in all shards. dirichlet, of images: each class is "
+           "shared out over the shards by its own draw from a Dirichlet distribution, so that "
+           "shards differ in classes and size. files, of tensors: each entry of data.paths is a "
+           "shard."},
       {.name = "data.concentration",
        .member = at([](auto& c) -> auto& { return c.data.concentration; }),
        .range = above_to(0, 1e6),
@@ -498,6 +526,7 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.label_smoothing",
        .member = at([](auto& c) -> auto& { return c.inner.label_smoothing; }),
        .range = from_below(0, 1),
+       .used_when = when("model.kind", {"transformer", "mlp", "resnet", "null"}),
        .help = "Share of each target that the training loss spreads evenly over all classes or "
                "tokens; evaluations do without. 0: off."},
       {.name = "inner.local_scale",

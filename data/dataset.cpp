@@ -6,6 +6,7 @@
 #include "data/gaussian_mixtures.hpp"
 #include "data/images/image_dataset.hpp"
 #include "data/map_dataset.hpp"
+#include "data/tensors/tensor_dataset.hpp"
 #include "data/text_dataset.hpp"
 #include "data/tokens/token_dataset.hpp"
 
@@ -27,6 +28,7 @@ std::unique_ptr<dataset> make_dataset(const config& c) {
   if (auto registered = make_registered_dataset(c)) return registered;
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
   if (c.data.kind == "tokens") return std::make_unique<token_dataset>(c);
+  if (c.data.kind == "tensors") return std::make_unique<tensor_dataset>(c);
   if (c.data.kind == "gaussian-mixtures") return std::make_unique<gaussian_mixtures>(c);
   return make_image_dataset(c);
 }

@@ -92,7 +92,7 @@ std::vector<fs::path> find_files(const std::vector<std::string>& entries, std::s
                                            entry, code.message()));
     }
     if (files.size() == before) {
-      throw paths_error(shard, fmt::format("\"{}\" holds no text, not one byte; correct the path "
+      throw paths_error(shard, fmt::format("\"{}\" holds nothing, not one byte; correct the path "
                                            "or take it out of the list",
                                            entry));
     }

@@ -19,6 +19,7 @@
 #include "model/null_learner.hpp"
 #include "model/precision.hpp"
 #include "model/registered_learner.hpp"
+#include "model/scripted_learner.hpp"
 #include "model/tensor_memory.hpp"
 
 namespace rubato {
@@ -29,6 +30,7 @@ constexpr std::int64_t no_ignored_target = -100;  // LibTorch's default
 
 /// What a batch holds, for people.
 std::string_view content_of(const data_shape& shape) {
+  if (shape.tensors > 0) return "tensors";
   if (shape.features == 0) return "tokens";
   return shape.channels > 0 ? "images" : "points";
 }
@@ -278,8 +280,17 @@ std::string_view content_for(const std::string& kind) {
   if (kind == "transformer") return "tokens";
   if (kind == "mlp" || kind == "null") return "points";
   if (kind == "resnet") return "images";
+  if (kind == "torchscript") return "tensors";
   throw usage_error("model.kind = \"" + kind +
-                    "\" is not known; it must be transformer, mlp, resnet or null");
+                    "\" is not known; it must be transformer, mlp, resnet, torchscript or null");
+}
+
+void check_content(const config& c, const data_shape& shape) {
+  const auto wanted = content_for(c.model.kind);
+  const auto given = content_of(shape);
+  if (wanted == given) return;
+  throw usage_error(fmt::format("model.kind = \"{}\" takes {}, but data.kind = \"{}\" gives {}",
+                                c.model.kind, wanted, c.data.kind, given));
 }
 
 std::unique_ptr<network> make_network(const config::model_section& model, const data_shape& shape) {
@@ -290,15 +301,16 @@ std::unique_ptr<network> make_network(const config::model_section& model, const 
 
 }  // namespace
 
+learner_factory make_learner_factory(const config& c, const dataset& data) {
+  if (c.model.kind != "torchscript") return make_learner_factory(c, data.shape());
+  check_content(c, data.shape());
+  return make_scripted_factory(c, data);
+}
+
 learner_factory make_learner_factory(const config& c, const data_shape& shape) {
   if (auto registered = make_registered_learner_factory(c, shape)) return registered;
   const auto& model = c.model;
-  const auto wanted = content_for(model.kind);
-  const auto given = content_of(shape);
-  if (wanted != given) {
-    throw usage_error(fmt::format("model.kind = \"{}\" takes {}, but data.kind = \"{}\" gives {}",
-                                  model.kind, wanted, c.data.kind, given));
-  }
+  check_content(c, shape);
   if (model.kind == "transformer" && model.head_size == 0 && model.width % model.heads != 0) {
     throw usage_error("model.heads = " + std::to_string(model.heads) +
                       " does not divide model.width = " + std::to_string(model.width) +
@@ -322,6 +334,7 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
 
 void initialize_parameters(const config& c, learner& model) {
   if (is_registered("model.kind", c.model.kind)) return;  // made with its initial values
+  if (c.model.kind == "torchscript") return;  // they come with it
   const auto parameters = model.parameters();
   const auto seed = static_cast<std::uint64_t>(c.run.seed);
   std::fill(parameters.begin(), parameters.end(), 0.0F);

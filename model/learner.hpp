@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "config/config.hpp"
 #include "data/dataset.hpp"
@@ -15,11 +17,13 @@ namespace rubato {
 
 /// Sums over a set of held-out batches; add up sums of several calls, then divide.
 struct evaluation_sums {
-  double loss = 0.0;         // sum of -ln p over targets, in nats
-  std::int64_t targets = 0;  // predicted tokens, or labels
+  double loss = 0.0;         // sum of -ln p over targets, in nats; or of a loss of one's own
+  std::int64_t targets = 0;  // predicted tokens, labels, or examples
   std::int64_t correct = 0;  // targets whose most likely prediction was right
   // Targets among the five most likely predictions, if counts_top5().
   std::int64_t correct_top5 = 0;
+  // What a model of one's own calls its metrics, summed over examples, in place of correct ones.
+  std::map<std::string, double> metrics = {};
 };
 
 /// Whether evaluations of such data count correct_top5: images of more than five classes.
@@ -77,6 +81,13 @@ class learner {
   /// Begins a text. Null unless this is a language model.
   virtual std::unique_ptr<text_reader> begin_text() { return nullptr; }
 
+  /// The model with its parameters, as the bytes of a file that PyTorch loads; empty for kinds that
+  /// only Rubato has.
+  virtual std::string exported() { return {}; }
+
+  /// SHA-256 of the file that the model came from; empty if it came from none.
+  virtual std::string origin() const { return {}; }
+
   /// Whether compute_gradient() moves the parameters as well, so that no inner optimizer is run.
   virtual bool moves_itself() const { return false; }
 };
@@ -86,12 +97,16 @@ class learner {
 /// threads at once.
 using learner_factory = std::function<std::unique_ptr<learner>()>;
 
-/// The factory for `model.kind`, for data of that shape. Throws usage_error if the options do not
-/// fit together, or the model not the data.
+/// The factory for `model.kind`, for that data. Throws usage_error if the options do not fit
+/// together, or the model not the data, which one that comes from a file is tried on.
+learner_factory make_learner_factory(const config& c, const dataset& data);
+
+/// The same for data of that shape; not for model.kind = "torchscript".
 learner_factory make_learner_factory(const config& c, const data_shape& shape);
 
 /// Writes the parameters a run starts from, all layout().size() floats: seeded by run.seed (stream
-/// initial_parameters), the same bits on every machine. `model` was made with the same config.
+/// initial_parameters), the same bits on every machine. `model` was made with the same config, and
+/// is new: where the parameters come with the model, they are there already.
 void initialize_parameters(const config& c, learner& model);
 
 }  // namespace rubato

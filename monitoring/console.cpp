@@ -263,11 +263,12 @@ void console::evaluated(const evaluation& e) {
                           with_top5 ? "top-5" : ""}));
     table_begun_ = true;
   }
-  print(evaluation_row(plan_, {fmt::format("{}", e.local_steps), fmt::format("{}", e.version),
-                               human_duration(e.clock_seconds), human_number(e.loss, 4),
-                               human_number(e.perplexity, 2), human_number(e.bits_per_byte, 4),
-                               fmt::format("{:.1f}%", 100.0 * e.accuracy),
-                               with_top5 ? fmt::format("{:.1f}%", 100.0 * e.top5) : ""}));
+  print(evaluation_row(plan_,
+                       {fmt::format("{}", e.local_steps), fmt::format("{}", e.version),
+                        human_duration(e.clock_seconds), human_number(e.loss, 4),
+                        human_number(e.perplexity, 2), human_number(e.bits_per_byte, 4),
+                        std::isnan(e.accuracy) ? "" : fmt::format("{:.1f}%", 100.0 * e.accuracy),
+                        with_top5 ? fmt::format("{:.1f}%", 100.0 * e.top5) : ""}));
 }
 
 void console::worker_changed(const worker_change_record& change) {

@@ -570,7 +570,7 @@ void run_metrics::evaluated(const evaluation& e) {
   impl_->evaluations.Increment();
   impl_->evaluation_loss.set(e.loss);
   impl_->perplexity.set(e.perplexity);
-  impl_->accuracy.set(e.accuracy);
+  if (!std::isnan(e.accuracy)) impl_->accuracy.set(e.accuracy);
 }
 
 void run_metrics::journal_waits(std::size_t bytes) {

@@ -37,7 +37,7 @@ struct run_plan {
   std::int64_t other_threads = 0;               // for everything but the workers' steps
   std::string blas;                       // the library that multiplies matrices, and its kernels
   std::string precision;                  // of the products in a local step: "f32" or "bf16"
-  std::string unit = "token";             // what is learned from: "token", "point" or "image"
+  std::string unit = "token";             // learned from: "token", "point", "image", "example"
   std::string evaluated_on = "held-out";  // or "training", as evaluate.on
   std::vector<std::string> events;        // what will happen to workers, as in workers.events
   bool open = false;                      // workers are on other machines, and come and go
@@ -86,9 +86,10 @@ struct evaluation {
   double loss = 0.0;           // nats per token or point
   double perplexity = 0.0;     // exp(loss)
   double bits_per_byte = 0.0;  // NaN where there is no text
-  double accuracy = 0.0;       // top-1, 0..1
+  double accuracy = 0.0;       // top-1, 0..1; NaN where a model of one's own does not tell
   // The right class is among the five most likely, 0..1; NaN but for images of more classes.
   double top5 = std::numeric_limits<double>::quiet_NaN();
+  std::map<std::string, double> metrics;  // that a model of one's own returns
   std::vector<double> shard_loss;
   std::vector<std::int64_t> quotas;  // steps that each worker would get now; 0: it is away
 };

@@ -38,6 +38,7 @@ json as_json(const evaluation& e) {
           {"bits_per_byte", e.bits_per_byte},
           {"accuracy", e.accuracy},
           {"top5", e.top5},
+          {"metrics", e.metrics},
           {"shard_loss", e.shard_loss},
           {"quotas", e.quotas},
           {"workers_live", std::count_if(e.quotas.begin(), e.quotas.end(),
@@ -83,9 +84,16 @@ std::string results(const run_summary& s) {
     text += result_row("bits per byte", human_number(final.bits_per_byte, 4),
                        human_number(best.bits_per_byte, 4), baselines);
   }
-  text += result_row("accuracy", fmt::format("{:.1f}%", 100.0 * final.accuracy),
-                     fmt::format("{:.1f}%", 100.0 * best.accuracy),
-                     of_text ? "next token guessed right" : "classified right");
+  if (!std::isnan(final.accuracy)) {
+    text += result_row("accuracy", fmt::format("{:.1f}%", 100.0 * final.accuracy),
+                       fmt::format("{:.1f}%", 100.0 * best.accuracy),
+                       of_text ? "next token guessed right" : "classified right");
+  }
+  for (const auto& [name, value] : final.metrics) {
+    const auto of_best = best.metrics.find(name);
+    if (name == "accuracy" || of_best == best.metrics.end()) continue;
+    text += result_row(name, human_number(value, 4), human_number(of_best->second, 4), "");
+  }
   if (!std::isnan(final.top5)) {
     text += result_row("top-5", fmt::format("{:.1f}%", 100.0 * final.top5),
                        fmt::format("{:.1f}%", 100.0 * best.top5),

@@ -16,6 +16,22 @@ using nlohmann::json;
 constexpr std::size_t longest_name = 200;
 constexpr std::uint32_t most_workers = 1 << 20;
 
+using item_list = std::vector<std::pair<std::string, std::string>>;
+
+json to_json(const item_list& items) {
+  auto list = json::array();
+  for (const auto& [item, value] : items) list.push_back({item, value});
+  return list;
+}
+
+item_list items_from(const json& list) {
+  item_list items;
+  for (const auto& item : list) {
+    items.emplace_back(item.at(0).get<std::string>(), item.at(1).get<std::string>());
+  }
+  return items;
+}
+
 json to_json(const run_manifest& manifest) {
   auto tensors = json::array();
   for (const auto& tensor : manifest.layout.tensors()) {
@@ -27,11 +43,10 @@ json to_json(const run_manifest& manifest) {
   for (const auto& shard : manifest.shards) {
     shards.push_back({{"name", shard.name}, {"training_size", shard.training_size}});
   }
-  auto numerics = json::array();
-  for (const auto& [item, value] : manifest.numerics) numerics.push_back({item, value});
   return {{"tensors", std::move(tensors)},
+          {"contents", to_json(manifest.contents)},
           {"shards", std::move(shards)},
-          {"numerics", std::move(numerics)}};
+          {"numerics", to_json(manifest.numerics)}};
 }
 
 run_manifest manifest_from(const json& text) {
@@ -47,9 +62,8 @@ run_manifest manifest_from(const json& text) {
     manifest.shards.push_back(
         {shard.at("name").get<std::string>(), shard.at("training_size").get<std::uint64_t>()});
   }
-  for (const auto& item : text.at("numerics")) {
-    manifest.numerics.emplace_back(item.at(0).get<std::string>(), item.at(1).get<std::string>());
-  }
+  manifest.contents = items_from(text.at("contents"));
+  manifest.numerics = items_from(text.at("numerics"));
   return manifest;
 }
 
@@ -72,6 +86,18 @@ std::string describe(const tensor_entry& tensor) {
 
 std::string describe(const run_manifest::shard& shard) {
   return fmt::format("\"{}\" with {} to train on", shard.name, shard.training_size);
+}
+
+/// The first of the run's items that is another one here.
+std::optional<std::string> difference(const item_list& run, const item_list& here) {
+  for (const auto& [item, value] : run) {
+    const auto same_item = [&item = item](const auto& other) { return other.first == item; };
+    const auto found = std::find_if(here.begin(), here.end(), same_item);
+    const std::string own = found == here.end() ? "unknown" : found->second;
+    if (own == value) continue;
+    return fmt::format("{} is \"{}\" in the run, and \"{}\" here", item, value, own);
+  }
+  return std::nullopt;
 }
 
 /// The first entry that differs; `same` compares two of them.
@@ -97,19 +123,12 @@ std::optional<std::string> difference(const run_manifest& run, const run_manifes
   if (auto found = difference("tensor", run.layout.tensors(), here.layout.tensors(), same_tensor)) {
     return "another model: " + *found;
   }
+  if (auto found = difference(run.contents, here.contents)) return "other files: " + *found;
   if (auto found = difference("shard", run.shards, here.shards, std::equal_to<>())) {
     return "other data: " + *found;
   }
-  for (const auto& [item, value] : run.numerics) {
-    const auto same_item = [&item = item](const auto& other) { return other.first == item; };
-    const auto found = std::find_if(here.numerics.begin(), here.numerics.end(), same_item);
-    const std::string own = found == here.numerics.end() ? "unknown" : found->second;
-    if (own == value) continue;
-    return fmt::format(
-        "other numerics, so that its steps may have other bits: {} is \"{}\" in the run, and "
-        "\"{}\" "
-        "here",
-        item, value, own);
+  if (auto found = difference(run.numerics, here.numerics)) {
+    return "other numerics, so that its steps may have other bits: " + *found;
   }
   return std::nullopt;
 }

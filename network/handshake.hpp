@@ -29,8 +29,8 @@ struct node_offer {
   bool operator==(const node_offer& other) const = default;
 };
 
-/// What has to be the same for all nodes of a run: tensors, the data of each shard and, where all
-/// are to compute the same bits, what these depend on.
+/// What has to be the same for all nodes of a run: tensors, files, the data of each shard and,
+/// where all are to compute the same bits, what these depend on.
 struct run_manifest {
   struct shard {
     std::string name;
@@ -40,6 +40,7 @@ struct run_manifest {
   };
 
   parameter_layout layout;
+  std::vector<std::pair<std::string, std::string>> contents;  // of files, and what they are
   std::vector<shard> shards;
   std::vector<std::pair<std::string, std::string>> numerics;  // items and what they are
 

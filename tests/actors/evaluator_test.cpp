@@ -65,6 +65,7 @@ class noting_model final : public learner {
   double compute_gradient(const batch&) override { return 0.0; }
   evaluation_sums evaluate(const batch& b) override {
     evaluated.push_back(b.labels.front());
+    if (with_metrics) return {20.0, 10, 0, 0, {{"accuracy", b.labels.front() < 1100 ? 5.0 : 1.0}}};
     if (b.labels.front() < 1100) return {20.0, 10, 4, 8};
     return {40.0, 10, 2, 6};
   }
@@ -73,6 +74,7 @@ class noting_model final : public learner {
     measured.emplace_back(b.labels.front(), share);
   }
 
+  bool with_metrics = false;
   std::vector<std::int32_t> evaluated;
   std::vector<std::pair<std::int32_t, double>> measured;
 
@@ -109,6 +111,21 @@ TEST_CASE("there is no top-5 accuracy without images or with five classes") {
     evaluate_held_out(model, numbered_batches(shape), {0.5, 0.5}, "all", result);
     CHECK(std::isnan(result.top5));
     CHECK(result.accuracy == doctest::Approx(0.3));
+  }
+}
+
+TEST_CASE("metrics are means over shards by their weights, and tell the accuracy of tensors") {
+  noting_model model(section::averaged);
+  evaluation result;
+  const numbered_batches tensors(data_shape{.tensors = 2});
+  evaluate_held_out(model, tensors, {0.75, 0.25}, "all", result);
+  CHECK(result.metrics.empty());
+  CHECK(std::isnan(result.accuracy));
+  model.with_metrics = true;
+  for (int time = 0; time < 2; ++time) {  // what was there before does not count
+    evaluate_held_out(model, tensors, {0.75, 0.25}, "all", result);
+    CHECK(result.metrics.at("accuracy") == doctest::Approx(0.75 * 0.5 + 0.25 * 0.1));
+    CHECK(result.accuracy == result.metrics.at("accuracy"));
   }
 }
 

@@ -255,6 +255,13 @@ override_list unusual_null_settings() {
           {"model.step_seconds", "0.5"}};
 }
 
+override_list unusual_tensor_settings() {
+  return {{"model.kind", "torchscript"},     {"model.path", "model.pt"},
+          {"data.kind", "tensors"},          {"data.paths", "['a', 'b']"},
+          {"data.tensors", "['x', 'y \"']"}, {"data.split", "files"},
+          {"data.held_out_paths", "['c']"}};
+}
+
 override_list unusual_group_settings() {
   return {{"data.paths", "['a']"},
           {"outer.mode", "sync"},
@@ -458,7 +465,7 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
        "[1.0, 1.0, 1.0, 1.0] (x.toml:3); it needs workers.seconds_per_step = []"},
       {"[data]\nkind = 'gaussian-mixtures'\npaths = ['a']",
        "x.toml:3: data.paths = [\"a\"] is not used with data.kind = \"gaussian-mixtures\" "
-       "(x.toml:2); it needs data.kind = \"text\" or \"tokens\" or \"cifar10\" or "
+       "(x.toml:2); it needs data.kind = \"text\" or \"tokens\" or \"tensors\" or \"cifar10\" or "
        "\"cifar100\" or \"image-folder\""},
       {"[data]\nnoise = 1.0",
        "x.toml:2: data.noise = 1.0 is not used with data.kind = \"text\" (the default); it needs "
@@ -700,6 +707,45 @@ TEST_CASE("a model is for one kind of data") {
         "x.toml:2, x.toml:1: model.kind = \"resnet\" cannot learn from data.kind = "
         "\"gaussian-mixtures\"; it takes \"synthetic-images\" or \"cifar10\" or \"cifar100\" or "
         "\"image-folder\"");
+}
+
+TEST_CASE("a model from Python needs its file, and tensors need files and names") {
+  const std::string text =
+      "model.kind = 'torchscript'\nmodel.path = 'm.pt'\ndata.kind = 'tensors'\n"
+      "data.paths = ['a', 'b']\ndata.tensors = ['x']\n";
+  CHECK(error_of(text) == "");
+  CHECK(error_of(text, {{"model.path", ""}}) ==
+        "command line: model.path = \"\" must be the file of the model, as in model.path = "
+        "\"model.pt\"");
+  CHECK(error_of(text, {{"data.tensors", "[]"}}) ==
+        "command line: data.tensors = [] must name at least one tensor, as in data.tensors = "
+        "[\"x\", \"y\"]");
+  CHECK(error_of(text, {{"data.paths", "[]"}}) ==
+        "command line: data.paths = [] must name at least one file, as in data.paths = "
+        "[\"data.safetensors\"]");
+  CHECK(error_of(text, {{"data.kind", "gaussian-mixtures"}}).find("it takes \"tensors\"") !=
+        std::string::npos);
+  CHECK(error_of(text, {{"inner.label_smoothing", "0.1"}}).find("is not used with model.kind") !=
+        std::string::npos);
+}
+
+TEST_CASE("how data is split goes with what it is") {
+  const std::string text =
+      "model.kind = 'torchscript'\nmodel.path = 'm.pt'\ndata.kind = 'tensors'\n"
+      "data.paths = ['a', 'b']\ndata.tensors = ['x']\n";
+  CHECK(error_of(text, {{"data.split", "files"}}) == "");
+  CHECK(error_of(text, {{"data.split", "dirichlet"}}) ==
+        "command line, x.toml:3: data.split = \"dirichlet\" is not for data.kind = \"tensors\"; "
+        "use \"iid\" or \"files\"");
+  CHECK(error_of({{"model.kind", "resnet"}, {"data.kind", "cifar10"}, {"data.split", "files"}}) ==
+        "command line: data.split = \"files\" is not for data.kind = \"cifar10\"; use \"iid\" or "
+        "\"dirichlet\"");
+  CHECK(error_of(text, {{"data.split", "files"}, {"data.shards", "2"}})
+            .find("data.shards = 2 is not used with data.split = \"files\"") != std::string::npos);
+  CHECK(
+      error_of(text,
+               {{"data.split", "files"}, {"data.shard_sampling", "fixed"}, {"workers.count", "1"}})
+          .find("shards of data.paths") != std::string::npos);
 }
 
 TEST_CASE("a resnet has one of the depths that there are") {
@@ -955,9 +1001,10 @@ TEST_CASE("a dropped key takes no part in contradictions") {
 // -- writing ------------------------------------------------------------------------------------
 
 TEST_CASE("a config written as TOML and read again is the same, to the last bit") {
-  for (const auto& settings : {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
-                               unusual_resnet_settings(), unusual_norm_settings(),
-                               unusual_group_settings(), unusual_null_settings()}) {
+  for (const auto& settings :
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings(),
+        unusual_null_settings(), unusual_tensor_settings()}) {
     const auto original = load_config("", settings);
     const auto text = to_toml(original);
     const auto again = load(text);
@@ -981,12 +1028,13 @@ TEST_CASE("the unusual settings leave no key at its default but those without a 
   const auto norm = load_config("", unusual_norm_settings());
   const auto group = load_config("", unusual_group_settings());
   const auto null = load_config("", unusual_null_settings());
+  const auto tensors = load_config("", unusual_tensor_settings());
   for (const auto& spec : keys()) {
     const auto normal = spec.default_value();
     const bool unusual = spec.member.get(text) != normal || spec.member.get(toy) != normal ||
                          spec.member.get(adam) != normal || spec.member.get(resnet) != normal ||
                          spec.member.get(norm) != normal || spec.member.get(group) != normal ||
-                         spec.member.get(null) != normal;
+                         spec.member.get(null) != normal || spec.member.get(tensors) != normal;
     CHECK_MESSAGE(unusual == (spec.choices.size() != 1), spec.name);
   }
 }
@@ -1073,9 +1121,10 @@ TEST_CASE("every key has its own name and its own member, a help text and a defa
   CHECK(key_names().front() == "run.directory");
 
   // Setting one key changes that one alone.
-  for (const auto& settings : {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
-                               unusual_resnet_settings(), unusual_norm_settings(),
-                               unusual_group_settings(), unusual_null_settings()}) {
+  for (const auto& settings :
+       {unusual_settings(), unusual_toy_settings(), unusual_adam_settings(),
+        unusual_resnet_settings(), unusual_norm_settings(), unusual_group_settings(),
+        unusual_null_settings(), unusual_tensor_settings()}) {
     const auto c = load_config("", settings);
     for (const auto& spec : keys()) {
       auto changed = config{};

@@ -103,7 +103,7 @@ TEST_CASE("what is wrong with data.paths is said with shard, path and remedy") {
                                               "it out of the list");
   for (const auto* name : {"empty.txt", "empties", "void", "empt*"}) {
     CHECK(error_of({good, at + name}) == "data.paths, shard 0: \"" + at + name +
-                                             "\" holds no text, not one byte; correct the "
+                                             "\" holds nothing, not one byte; correct the "
                                              "path or take it out of the list");
   }
   CHECK(error_of({at + "broken"}) == "data.paths, shard 0: \"" + at +

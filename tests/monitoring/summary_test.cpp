@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -207,6 +208,7 @@ TEST_CASE("a line of metrics.jsonl is one line with all fields of an evaluation"
                                                        {"bits_per_byte", 0.43},
                                                        {"accuracy", 0.52},
                                                        {"top5", nullptr},
+                                                       {"metrics", nlohmann::json::object()},
                                                        {"shard_loss", {0.25, 0.35}},
                                                        {"quotas", {50, 0, 25, 1}},
                                                        {"workers_live", 3}}));
@@ -254,6 +256,17 @@ TEST_CASE("the closing summary of a toy speaks of points, and of nothing that on
     CAPTURE(part);
     CHECK_FALSE(contains(text, part));
   }
+}
+
+TEST_CASE("metrics of a model of one's own are told, and no accuracy that is none") {
+  run_summary s = late_summary();
+  s.final->accuracy = s.best->accuracy = std::nan("");
+  CHECK_FALSE(contains(to_text(s), "accuracy"));
+  s.final->metrics = s.best->metrics = {{"recall", 0.25}};
+  CHECK(contains(to_text(s), "  recall            0.2500     0.2500"));
+  const auto json = nlohmann::json::parse(to_json(s));
+  CHECK(json["final"]["accuracy"].is_null());
+  CHECK(json["final"]["metrics"] == nlohmann::json({{"recall", 0.25}}));
 }
 
 TEST_CASE("top-5 accuracy is told where there is one") {

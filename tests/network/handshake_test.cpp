@@ -12,6 +12,7 @@ run_manifest a_manifest() {
   run_manifest manifest;
   manifest.layout.add("weight", {3, 4});
   manifest.layout.add("mean", {4}, section::averaged);
+  manifest.contents = {{"the SHA-256 of model.path", "0a1b"}, {"what it holds", "x F32 [2]"}};
   manifest.shards = {{"prose", 1200}, {"sums", 800}};
   manifest.numerics = {{"compiler", "12.2"}, {"matrix kernels", "OpenBLAS, SkylakeX"}};
   return manifest;
@@ -86,6 +87,11 @@ TEST_CASE("the first thing that differs is named, with both sides") {
   here = a_manifest();
   here.shards.pop_back();
   CHECK(difference(run, here) == "other data: the run has 2 shards, and here are 1");
+
+  here = a_manifest();
+  here.contents[0].second = "0a1c";
+  CHECK(difference(run, here) ==
+        "other files: the SHA-256 of model.path is \"0a1b\" in the run, and \"0a1c\" here");
 
   here = a_manifest();
   here.numerics[1].second = "MKL";
