@@ -1,6 +1,7 @@
 #include "model/scripted_learner.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -215,11 +216,11 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
                               module.inputs(), module.inputs() == 1 ? "" : "s", given));
   }
   const bool on_virtual_clock = c.clock.mode == "virtual";
-  constexpr const char* no_chance =
+  constexpr const char* why_not =
       "; on the virtual clock, where the same config and seed give the same bits, there must be "
       "none: set it to 0 or take it out, or use clock.mode = \"wall\"";
   if (const auto found = module.random_operation(); on_virtual_clock && !found.empty()) {
-    throw refusal(fmt::format("forward() draws random numbers, with {}{}", found, no_chance));
+    throw refusal(fmt::format("forward() draws random numbers, with {}{}", found, why_not));
   }
   if (const auto found = module.changed_attribute(); !found.empty()) {
     throw refusal(fmt::format(
@@ -244,6 +245,9 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
     for (std::size_t i = 0; i < before.size(); ++i) {
       const auto& slot = module.slots()[i];
       const auto now = slot.owner.attr(slot.attribute).toTensor();
+      if (now.sizes() != before[i].sizes() || now.scalar_type() != before[i].scalar_type()) {
+        throw refusal(fmt::format("forward() gives {} another shape or type", slot.name));
+      }
       const bool changed = !now.equal(before[i]);
       roles.push_back(slot.trainable                               ? role::trainable
                       : !changed                                   ? role::constant
@@ -253,7 +257,7 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
     module.set_training(false);
     module.forward(data.held_out(0).front());
     if (on_virtual_clock && !generator.get_state().equal(drawn_before)) {
-      throw refusal(fmt::format("forward() draws random numbers{}", no_chance));
+      throw refusal(fmt::format("forward() draws random numbers{}", why_not));
     }
     return roles;
   } catch (const run_error& error) {

@@ -382,6 +382,9 @@ TEST_CASE_FIXTURE(fixture, "what cannot be trained is refused in words, before a
       refusal(head + "self.count = self.count + 1\n    return self.bias.sum()\n",
               [](torch::jit::Module& m) { m.register_attribute("count", c10::IntType::get(), 0); })
           .find("forward() sets the attribute count") == 0);
+  CHECK(refusal(head + "self.level = torch.cat([self.level, x[0]])\n    return self.bias.sum()\n",
+                [](torch::jit::Module& m) { m.register_buffer("level", torch::zeros(3)); }) ==
+        "forward() gives level another shape or type");
   CHECK(refusal("def run(self, x: Tensor):\n    return x\n") == "the module has no forward()");
   CHECK(refusal(plain, [](torch::jit::Module& m) {
           m.register_parameter("wide", torch::zeros({2}, torch::kDouble).set_requires_grad(true),
