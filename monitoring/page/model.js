@@ -135,7 +135,7 @@ function build_run(raw, index) {
     seed: summary ? summary.seed : setting("run.seed"),
     outcome: summary ? summary.outcome : "unfinished",
     clock: setting("clock.mode") ?? "virtual",
-    unit: setting("data.kind") === "text" ? "token" : "point",
+    unit: { text: "token", tensors: "example" }[setting("data.kind")] ?? "point",
     evaluated_on: setting("evaluate.on") ?? "held-out",
     synchronous: setting("outer.mode") === "sync",
     paced: setting("clock.mode") !== "wall" || setting("workers.throttle") === true,

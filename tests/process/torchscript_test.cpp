@@ -183,6 +183,15 @@ TEST_CASE_FIXTURE(fixture, "the example for PyTorch works as written, with the s
   CHECK(s["final"]["accuracy"].get<double>() > 0.9);
   CHECK(std::abs(loss_in(shell(python + " evaluate.py run/model.pt")) -
                  s["final"]["loss"].get<double>()) < 1e-5);
+  // Its parameters by name, there and back again.
+  fs::copy(fs::path(RUBATO_SOURCE_DIR) / "examples/weights/rubato_weights.py", root);
+  shell(python +
+        " -c \"from rubato_weights import *; save_safetensors('init.safetensors', "
+        "load_safetensors('run/parameters.safetensors'))\"");
+  const auto begun = run({"train", "train.toml", "--run.directory", "begun", "--run.init",
+                          "init.safetensors", "--run.local_steps", "40"});
+  REQUIRE_MESSAGE(begun.code == 0, begun.err);
+  CHECK(lines("begun", "metrics.jsonl")[0]["loss"] == s["final"]["loss"]);
   // What has learned with dropout and an LSTM goes the same way, on the wall clock.
   std::ofstream(root / "recurrent.py")
       << "import torch\n"
