@@ -40,6 +40,12 @@ std::unique_ptr<tokenizer> find_tokenizer(const config& c, const std::string& gi
   if (!given.empty()) return make_tokenizer(given);
   if (c.data.kind == "text") return make_tokenizer(c.data.tokenizer);
   const auto& folder = c.data.paths.front().front();
+  if (!fs::exists(fs::path(folder) / manifest::file_name)) {
+    throw usage_error(fmt::format(
+        "{} is not there, the corpus that the model was trained on; say where it is with "
+        "--data.paths, or name its tokenizer with --tokenizer",
+        folder));
+  }
   const auto name = read_manifest(folder).tokenizer;
   return make_tokenizer(name == "bytes" ? name : (fs::path(folder) / name).string());
 }

@@ -50,6 +50,27 @@ TEST_CASE_FIXTURE(fixture,
             .code == 2);
 }
 
+TEST_CASE_FIXTURE(fixture, "a model whose corpus has gone needs to be told its tokenizer") {
+  REQUIRE(run({"data", "prepare", "prose", "--output", "corpus", "--held-out", "0.2"}).code == 0);
+  std::ofstream(root / "tokens.toml") << "data.kind = 'tokens'\ndata.paths = ['corpus']\n"
+                                         "data.batch_size = 2\nrun.local_steps = 8\n"
+                                         "monitor.listen = ''\nevaluate.batches = 1\n"
+                                         "[model]\nlayers = 1\nwidth = 16\nheads = 2\n"
+                                         "sequence_length = 8\n";
+  const auto trained = run({"train", "tokens.toml", "--run.directory", "r"});
+  REQUIRE_MESSAGE(trained.code == 0, trained.err);
+  const auto text = run({"generate", "r", "--tokens", "20"}).out;
+  CHECK_FALSE(text.empty());
+  fs::rename(root / "corpus", root / "moved");
+  const auto without = run({"generate", "r", "--tokens", "20"});
+  CHECK(without.code == 2);
+  CHECK(without.err ==
+        "rubato: corpus is not there, the corpus that the model was trained on; say where it is "
+        "with --data.paths, or name its tokenizer with --tokenizer\n");
+  CHECK(run({"generate", "r", "--tokens", "20", "--tokenizer", "bytes"}).out == text);
+  CHECK(run({"generate", "r", "--tokens", "20", "--data.paths", "['moved']"}).out == text);
+}
+
 TEST_CASE_FIXTURE(fixture, "a model that is no language model is refused in words") {
   REQUIRE(run({"train", "--run.directory", "r", "--model.kind", "mlp", "--data.kind",
                "gaussian-mixtures", "--run.local_steps", "8", "tiny.toml"})
