@@ -36,9 +36,10 @@ foreach(program IN ITEMS bin/rubato lib/rubato/librubato_sentencepiece.so share/
     message(FATAL_ERROR "package: ${program} is not installed")
   endif()
 endforeach()
+set(ENV{CMAKE_CXX_COMPILER_LAUNCHER} "${LAUNCHER}")  # a list, which an argument would not stay
 run("configure" ${CMAKE_COMMAND} -G "${GENERATOR}" -S "${SOURCE_DIR}/tests/rubato/package"
     -B "${SCRATCH_DIR}/build" "-DCMAKE_PREFIX_PATH=${installed};${PREFIX_PATH}"
-    "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}" "-DEXAMPLES=${SOURCE_DIR}/examples"
+    "-DEXAMPLES=${SOURCE_DIR}/examples"
     "-DHEADERS=${installed}/include/rubato")
 run("build" ${CMAKE_COMMAND} --build "${SCRATCH_DIR}/build")
 run("train" "${SCRATCH_DIR}/build/own_model" train "${SOURCE_DIR}/examples/own_model.toml"
