@@ -8,6 +8,7 @@
 
 #include "actors/parameter_file.hpp"
 #include "config/error.hpp"
+#include "config/registration.hpp"
 #include "model/numerics.hpp"
 #include "transfer/buffer_coding.hpp"
 
@@ -75,6 +76,9 @@ run_manifest manifest_of(const run_context& run, const std::string& version) {
   };
   add_content("the SHA-256 of model.path", run.model_origin);
   add_content("what the tensors of an example are", run.data->content());
+  const auto& c = run.settings;
+  add_content("the version of model.kind", registered_version("model.kind", c.model.kind));
+  add_content("the version of data.kind", registered_version("data.kind", c.data.kind));
   for (std::size_t i = 0; i < run.data->shards(); ++i) {
     const auto info = run.data->info(i);
     manifest.shards.push_back({info.name, info.training_size});

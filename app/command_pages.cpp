@@ -30,8 +30,9 @@ struct command_page {
 };
 
 bool takes_keys(std::string_view path) {
-  constexpr std::string_view with_keys[] = {
-      "train", "serve", "work", "compare", "replay", "bench step", "bench merge", "bench recovery"};
+  constexpr std::string_view with_keys[] = {"train",      "serve",       "work",
+                                            "generate",   "compare",     "replay",
+                                            "bench step", "bench merge", "bench recovery"};
   return std::find(std::begin(with_keys), std::end(with_keys), path) != std::end(with_keys);
 }
 

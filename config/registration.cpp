@@ -17,9 +17,9 @@ std::string_view keep(std::string text) {
   return kept.emplace_back(std::move(text));
 }
 
-/// "key" and "name" of every choice that was added.
-std::set<std::pair<std::string, std::string>, std::less<>>& added() {
-  static std::set<std::pair<std::string, std::string>, std::less<>> all;
+/// The versions of all choices that were added, by "key" and "name".
+std::map<std::pair<std::string, std::string>, std::string>& added() {
+  static std::map<std::pair<std::string, std::string>, std::string> all;
   return all;
 }
 
@@ -101,11 +101,16 @@ void add_choice(std::string_view key, const own_choice& choice) {
   }
   for (const auto& used : choice.uses) use_with(named(used), key, name);
   for (const auto& own : choice.keys) declare(own, {{{key_name, {name}}}});
-  added().emplace(key, choice.name);
+  added().emplace(std::pair(std::string(key), choice.name), choice.version);
 }
 
 bool is_registered(std::string_view key, std::string_view name) {
   return added().contains(std::pair(std::string(key), std::string(name)));
+}
+
+std::string registered_version(std::string_view key, std::string_view name) {
+  const auto found = added().find(std::pair(std::string(key), std::string(name)));
+  return found == added().end() ? std::string() : found->second;
 }
 
 key_value value_of(const config& c, std::string_view name) {

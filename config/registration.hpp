@@ -28,6 +28,9 @@ struct own_key {
 struct own_choice {
   std::string name;  // what the config calls it
   std::string help = {};
+  /// What is sent to nodes and must be the same there, besides the name: of a network or data set
+  /// whose meaning changes under its name.
+  std::string version = {};
   /// Keys of its own, which are used with it alone.
   std::vector<own_key> keys = {};
   /// Keys that there are and that it goes by, such as "outer.momentum". Other keys that only some
@@ -42,6 +45,9 @@ void add_choice(std::string_view key, const own_choice& choice);
 
 /// Whether add_choice() has made `name` a value of `key`.
 bool is_registered(std::string_view key, std::string_view name);
+
+/// The version that it was registered with; empty for what is not registered.
+std::string registered_version(std::string_view key, std::string_view name);
 
 /// The value of a key; for own_keys, whose values `config` has no members for. Throws
 /// std::invalid_argument for an unknown key, or one of another type.

@@ -60,12 +60,11 @@ verdict check_positions(const config& c) {
 }
 
 verdict check_model(const config& c) {
-  // What goes with what a program has registered, only that program knows.
-  if (is_registered("model.kind", c.model.kind) || is_registered("data.kind", c.data.kind)) {
-    return {};
-  }
+  if (is_registered("model.kind", c.model.kind)) return {};
   const auto kinds = data_kinds_for(c.model.kind);
-  if (std::find(kinds.begin(), kinds.end(), c.data.kind) == kinds.end()) {
+  // What is in data that a program has registered, only that program knows.
+  if (!is_registered("data.kind", c.data.kind) &&
+      std::find(kinds.begin(), kinds.end(), c.data.kind) == kinds.end()) {
     return contradiction{
         {"model.kind", "data.kind"},
         fmt::format("model.kind = \"{}\" cannot learn from data.kind = \"{}\"; it takes \"{}\"",

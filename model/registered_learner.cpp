@@ -16,6 +16,7 @@
 #include "model/in_libtorch.hpp"
 #include "model/precision.hpp"
 #include "model/tensor_memory.hpp"
+#include "model/tensor_of.hpp"
 #include "model/trainable.hpp"
 
 namespace rubato {
@@ -129,9 +130,16 @@ class registered_learner final : public learner {
       const torch::NoGradGuard no_gradient;
       model_.module->eval();
       evaluation_sums sums;
-      sums.targets = tensors.targets.numel();
+      const bool other_content = !tensors.tensors.empty();
+      sums.targets = other_content ? b.examples : tensors.targets.numel();
       sums.loss = value_of(model_.loss(tensors)) * static_cast<double>(sums.targets);
-      if (model_.correct) sums.correct = model_.correct(tensors).item<std::int64_t>();
+      if (!model_.correct) return sums;
+      const auto correct = model_.correct(tensors).item<std::int64_t>();
+      if (other_content) {
+        sums.metrics["accuracy"] = static_cast<double>(correct);
+      } else {
+        sums.correct = correct;
+      }
       return sums;
     });
   }
@@ -146,19 +154,19 @@ class registered_learner final : public learner {
     return layout;
   }
 
-  /// Checks sizes, and takes from the batch what LibTorch wants otherwise: 64-bit indices.
-  batch_tensors load(const batch& b) {
+  /// The batch's content, in tensors of its own.
+  batch_tensors load(const batch& b) const {
+    batch_tensors result;
+    if (!b.tensors.empty()) {
+      for (const auto& values : b.tensors) result.tensors.push_back(tensor_of(values));
+      return result;
+    }
     const auto examples = static_cast<std::size_t>(std::max<std::int64_t>(b.examples, 0));
     const auto length = static_cast<std::size_t>(std::max<std::int64_t>(b.length, 0));
-    inputs_.clear();
-    targets_.clear();
     if (!b.tokens.empty() && b.tokens.size() == examples * (length + 1)) {
-      for (std::size_t i = 0; i < b.tokens.size(); ++i) {
-        const auto column = i % (length + 1);
-        if (column < length) inputs_.push_back(b.tokens[i]);
-        if (column > 0) targets_.push_back(b.tokens[i]);
-      }
-      return {indices(inputs_, {b.examples, b.length}), indices(targets_, {b.examples, b.length})};
+      const auto rows = copy_of(b.tokens, {b.examples, b.length + 1}).to(torch::kLong);
+      return {
+          rows.narrow(1, 0, b.length).contiguous(), rows.narrow(1, 1, b.length).contiguous(), {}};
     }
     if (examples == 0 || b.features.size() != examples * length || b.labels.size() != examples) {
       throw std::invalid_argument(fmt::format(
@@ -167,14 +175,16 @@ class registered_learner final : public learner {
           "many features, and a label, for each example",
           kind_, b.examples, b.length, b.tokens.size(), b.features.size(), b.labels.size()));
     }
-    targets_.assign(b.labels.begin(), b.labels.end());
-    // A tensor cannot be of constants, but nobody has a reason to write to this one.
-    return {torch::from_blob(const_cast<float*>(b.features.data()), {b.examples, b.length}),
-            indices(targets_, {b.examples})};
+    return {copy_of(b.features, {b.examples, b.length}),
+            copy_of(b.labels, {b.examples}).to(torch::kLong),
+            {}};
   }
 
-  static torch::Tensor indices(std::vector<std::int64_t>& values, at::IntArrayRef shape) {
-    return torch::from_blob(values.data(), shape, torch::kLong);
+  template <class Value>
+  static torch::Tensor copy_of(const std::vector<Value>& values, at::IntArrayRef shape) {
+    const auto tensor = torch::empty(shape, torch::CppTypeToScalarType<Value>::value);
+    std::copy(values.begin(), values.end(), tensor.template data_ptr<Value>());
+    return tensor;
   }
 
   double value_of(const torch::Tensor& loss) const {
@@ -225,8 +235,6 @@ class registered_learner final : public learner {
   bool looks_for_randomness_;
   parameter_buffer parameters_;
   parameter_buffer gradient_;
-  std::vector<std::int64_t> inputs_;  // tokens
-  std::vector<std::int64_t> targets_;
 };
 
 }  // namespace
@@ -238,9 +246,6 @@ void register_network(const own_choice& choice, trainable_maker make) {
 learner_factory make_registered_learner_factory(const config& c, const data_shape& shape) {
   const auto* make = registered_networks().find(c.model.kind);
   if (make == nullptr) return {};
-  if (c.inner.label_smoothing > 0.0) {
-    refuse(c.model.kind, "its loss is its own, so inner.label_smoothing must be 0");
-  }
   keep_tensor_memory();
   return [make, c, shape] {
     at::set_num_threads(static_cast<int>(c.workers.threads_per_lane));  // this thread's count

@@ -8,8 +8,7 @@
 namespace rubato {
 
 /// For the registered network that model.kind names; empty if that is one of Rubato's own. A fresh
-/// learner has the initial parameters that the network was made with. Throws usage_error if options
-/// do not go with a network that brings its loss.
+/// learner has the initial parameters that the network was made with.
 learner_factory make_registered_learner_factory(const config& c, const data_shape& shape);
 
 }  // namespace rubato

@@ -6,13 +6,13 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 #include "config/error.hpp"
+#include "model/tensor_of.hpp"
 
 namespace rubato {
 namespace {
@@ -120,42 +120,6 @@ std::string with_place(const std::string& what, const Node& node) {
 }
 
 // -- values ---------------------------------------------------------------------------------------
-
-torch::ScalarType type_of(element_type type) {
-  switch (type) {
-    case element_type::f64:
-      return torch::kDouble;
-    case element_type::f32:
-      return torch::kFloat;
-    case element_type::f16:
-      return torch::kHalf;
-    case element_type::bf16:
-      return torch::kBFloat16;
-    case element_type::i64:
-      return torch::kLong;
-    case element_type::i32:
-      return torch::kInt;
-    case element_type::i16:
-      return torch::kShort;
-    case element_type::i8:
-      return torch::kChar;
-    case element_type::u8:
-      return torch::kByte;
-    case element_type::boolean:
-      break;
-  }
-  return torch::kBool;
-}
-
-/// A copy: the module may write to it, and a batch is everybody's. Its memory is aligned alike
-/// every time, so that the last bits of a result do not depend on where a batch lies.
-torch::Tensor tensor_of(const tensor_values& values) {
-  auto tensor = torch::empty(values.shape, type_of(values.type));
-  if (!values.bytes.empty()) {
-    std::memcpy(tensor.data_ptr(), values.bytes.data(), values.bytes.size());
-  }
-  return tensor;
-}
 
 torch::Tensor loss_of(const c10::IValue& value) {
   if (!value.isTensor()) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "config/config.hpp"
 #include "config/registration.hpp"
@@ -14,10 +15,12 @@
 
 namespace rubato {
 
-/// A batch as LibTorch takes it, in main memory. Good during the call that it is given to.
+/// A batch as LibTorch takes it, in main memory; the loss may write to it.
 struct batch_tensors {
   torch::Tensor inputs;   // [examples, length]: features (f32), or tokens (int64)
   torch::Tensor targets;  // [examples]: labels; or [examples, length]: the token after each (int64)
+  std::vector<torch::Tensor>
+      tensors;  // in place of both, where batches have tensors, in that order
 };
 
 /// A module and how it is trained. Each lane has its own, so one thread at a time uses it.
@@ -26,13 +29,14 @@ struct trainable {
   /// point are averaged over workers (BatchNorm's statistics), others are each lane's own.
   std::shared_ptr<torch::nn::Module> module;
 
-  /// The mean loss over the targets, a scalar; in nats, for perplexities to mean something. The
-  /// module is in training mode for a step and in evaluation mode for an evaluation. It depends on
-  /// parameters, buffers and batch alone: on the virtual clock, random numbers (dropout) end the
-  /// run.
+  /// The mean loss over the targets, or the examples of tensors, a scalar; in nats, for
+  /// perplexities to mean something. The module is in training mode for a step and in evaluation
+  /// mode for an evaluation. It depends on parameters, buffers and batch alone: on the virtual
+  /// clock, random numbers (dropout) end the run.
   std::function<torch::Tensor(const batch_tensors&)> loss;
 
-  /// How many targets were predicted rightly, a scalar; without it accuracies are 0.
+  /// How many targets, or examples, were predicted rightly, a scalar; without it accuracies are 0,
+  /// or are none where batches have tensors.
   std::function<torch::Tensor(const batch_tensors&)> correct = {};
 };
 

@@ -49,6 +49,7 @@ void register_all() {
   static const bool done = [] {
     register_dataset({.name = "numbers",
                       .help = "a hundred of them.",
+                      .version = "2",
                       .keys = {{.name = "data.base",
                                 .default_value = std::int64_t{10},
                                 .help = "Of the numerals.",
@@ -100,6 +101,8 @@ TEST_CASE("a registered name is a choice, listed with the others") {
   register_all();
   CHECK(is_registered("data.kind", "numbers"));
   CHECK_FALSE(is_registered("data.kind", "text"));
+  CHECK(registered_version("data.kind", "numbers") == "2");
+  CHECK(registered_version("data.kind", "text") == "");
   CHECK(load_config("", of_numbers).data.kind == "numbers");
   const auto error = error_of({{"data.kind", "letters"}});
   CHECK(error.find("\"image-folder\"") != std::string::npos);
