@@ -625,7 +625,8 @@ TEST_CASE("model options that do not fit together are refused before anything is
   c.model.kind = "perceptron";
   CHECK_THROWS_WITH_AS(
       make_learner_factory(c, text),
-      "model.kind = \"perceptron\" is not known; it must be transformer, mlp, resnet or null",
+      "model.kind = \"perceptron\" is not known; it must be transformer, mlp, resnet, torchscript "
+      "or null",
       usage_error);
   CHECK_THROWS_AS(make_learner_factory(tiny(), {0, 1}), usage_error);
 }
