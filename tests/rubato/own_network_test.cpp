@@ -173,7 +173,8 @@ class address_listener final : public run_observer {
 
 batch_tensors tensors_of(const batch& b) {
   return {torch::tensor(b.features).view({b.examples, b.length}),
-          torch::tensor(b.labels).to(torch::kLong)};
+          torch::tensor(b.labels).to(torch::kLong),
+          {}};
 }
 
 /// theta <- theta - (theta - theta') every H steps, on the batches that a run of `c` sees.
