@@ -17,12 +17,12 @@
 #include <utility>
 
 #include "bytes/crc32c.hpp"
+#include "bytes/sha256.hpp"
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "corpus/block_helpers.hpp"
 #include "corpus/input_files.hpp"
 #include "corpus/part_file.hpp"
-#include "bytes/sha256.hpp"
 #include "corpus/shard_writer.hpp"
 #include "corpus/text_source.hpp"
 #include "corpus/tokenizer.hpp"

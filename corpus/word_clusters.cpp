@@ -5,8 +5,8 @@
 #include <cmath>
 #include <span>
 
-#include "config/random.hpp"
 #include "bytes/sha256.hpp"
+#include "config/random.hpp"
 
 namespace rubato {
 namespace {

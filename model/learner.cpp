@@ -334,7 +334,7 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
 
 void initialize_parameters(const config& c, learner& model) {
   if (is_registered("model.kind", c.model.kind)) return;  // made with its initial values
-  if (c.model.kind == "torchscript") return;  // they come with it
+  if (c.model.kind == "torchscript") return;              // they come with it
   const auto parameters = model.parameters();
   const auto seed = static_cast<std::uint64_t>(c.run.seed);
   std::fill(parameters.begin(), parameters.end(), 0.0F);

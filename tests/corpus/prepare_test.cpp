@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
+#include "bytes/sha256.hpp"
 #include "config/error.hpp"
 #include "corpus/inspect.hpp"
-#include "bytes/sha256.hpp"
 #include "data/tokens/corpus_files.hpp"
 #include "tests/data/temporary_folder.hpp"
 

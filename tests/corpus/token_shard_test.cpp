@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "bytes/crc32c.hpp"
-#include "config/error.hpp"
 #include "bytes/sha256.hpp"
+#include "config/error.hpp"
 #include "corpus/shard_writer.hpp"
 #include "tests/data/temporary_folder.hpp"
 
