@@ -9,8 +9,8 @@
 #include <tuple>
 #include <utility>
 
-#include "bench/child_process.hpp"
 #include "bench/measurement.hpp"
+#include "bench/train_process.hpp"
 #include "config/error.hpp"
 #include "monitoring/human.hpp"
 
@@ -29,52 +29,29 @@ std::pair<double, std::int64_t> run_with(std::int64_t workers) {
     std::ofstream(fmt::format("{}/text/{}.txt", folder.path(), letter))
         << std::string(100'000, letter);
   }
-  const auto file = folder.path() + "/bench.toml";
-  std::ofstream(file) << "# All is said on the command line.\n";
-  child_process run({this_program(),
-                     "train",
-                     file,
-                     "--json",
-                     "--run.directory",
-                     folder.path() + "/run",
-                     "--run.threads",
-                     text(lanes),
-                     "--run.local_steps",
-                     text(workers * rounds),
-                     "--model.layers",
-                     "20",
-                     "--model.width",
-                     "256",
-                     "--model.heads",
-                     "4",
-                     "--model.sequence_length",
-                     "16",
-                     "--data.paths",
-                     fmt::format("['{}/text']", folder.path()),
-                     "--data.batch_size",
-                     "1",
-                     "--workers.count",
-                     text(workers),
-                     "--workers.heterogeneity",
-                     "none",
-                     "--quota.policy",
-                     "fixed",
-                     "--quota.local_steps",
-                     "1",
-                     "--evaluate.every_local_steps",
-                     "1000000000",
-                     "--evaluate.batches",
-                     "1",
-                     "--evaluate.baselines",
-                     "false",
-                     "--checkpoint.every_versions",
-                     "0",
-                     "--journal.enabled",
-                     "false",
-                     "--monitor.listen",
-                     ""});
-  const auto summary = nlohmann::json::parse(run.finish());
-  return {static_cast<double>(run.peak_memory()), summary.at("parameters")};
+  const auto run = train_in_process({"--run.threads",
+                                     text(lanes),
+                                     "--run.local_steps",
+                                     text(workers * rounds),
+                                     "--model.layers",
+                                     "20",
+                                     "--model.width",
+                                     "256",
+                                     "--model.heads",
+                                     "4",
+                                     "--model.sequence_length",
+                                     "16",
+                                     "--data.paths",
+                                     fmt::format("['{}/text']", folder.path()),
+                                     "--data.batch_size",
+                                     "1",
+                                     "--workers.count",
+                                     text(workers),
+                                     "--workers.heterogeneity",
+                                     "none",
+                                     "--evaluate.baselines",
+                                     "false"});
+  return {static_cast<double>(run.peak_memory), run.summary.at("parameters")};
 }
 
 }  // namespace

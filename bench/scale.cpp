@@ -14,6 +14,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/run_setup.hpp"
 #include "bench/child_process.hpp"
+#include "bench/train_process.hpp"
 #include "config/error.hpp"
 #include "monitoring/human.hpp"
 
@@ -57,41 +58,12 @@ const words small_network{
     "--data.dimension", "74",  "--data.batch_size", "8",   "--data.points", "8192",
     "--data.shards",    "1"};
 
-/// A run in which every step is an update.
 outcome run_with(std::int64_t workers, std::int64_t updates, const words& model) {
-  const scratch_folder folder;
-  const auto file = folder.path() + "/bench.toml";
-  std::ofstream(file) << "# All is said on the command line.\n";
-  child_process run(words{this_program(),
-                          "train",
-                          file,
-                          "--json",
-                          "--run.directory",
-                          folder.path() + "/run",
-                          "--run.local_steps",
-                          text(updates),
-                          "--run.threads",
-                          text(lane_threads()),
-                          "--workers.count",
-                          text(workers),
-                          "--quota.policy",
-                          "fixed",
-                          "--quota.local_steps",
-                          "1",
-                          "--evaluate.every_local_steps",
-                          "1000000000",
-                          "--evaluate.batches",
-                          "1",
-                          "--checkpoint.every_versions",
-                          "0",
-                          "--journal.enabled",
-                          "false",
-                          "--monitor.listen",
-                          ""} +
-                    model);
-  const auto summary = nlohmann::json::parse(run.finish());
-  return {static_cast<double>(updates) / summary.at("wall_seconds").get<double>(),
-          static_cast<double>(run.peak_memory()), summary.at("parameters")};
+  const auto run = train_in_process(words{"--run.local_steps", text(updates), "--run.threads",
+                                          text(lane_threads()), "--workers.count", text(workers)} +
+                                    model);
+  return {static_cast<double>(updates) / run.summary.at("wall_seconds").get<double>(),
+          static_cast<double>(run.peak_memory), run.summary.at("parameters")};
 }
 
 words null_model_of(std::int64_t parameters) {
