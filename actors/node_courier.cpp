@@ -125,7 +125,7 @@ void hand_over(pointer self, const cargo_arrived& arrived) {
       auto delta = run.deltas->take();
       decode_update(arrived.how, run.layout, link.content(), *delta);
       content->delta = std::move(delta);
-    } else {  // the server decodes it, as it does those of its own process
+    } else {  // the server decodes it as it merges, like those of its own process
       auto encoded = run.encodings->take();
       const auto bytes = link.content();
       std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(encoded->span()).begin());
