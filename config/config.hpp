@@ -26,6 +26,7 @@ struct config {
     std::string init;                 // a file or run with parameters to start from
     std::string branch;               // a run directory to go on from, as another run
     std::string resume = "no";        // no | auto: go on with an unfinished run in the directory
+    std::string instruction_set = "auto";  // auto | baseline | avx2 | avx512: of our own loops
   } run;
 
   struct clock_section {
@@ -93,6 +94,8 @@ struct config {
     std::vector<std::string> events;       // what happens to them, see worker_events.hpp
     bool throttle = false;                 // wall clock: keep to the paces
     std::int64_t threads_per_lane = 1;
+    // Where lanes compute, in turn: cpu | cuda | cuda:N.
+    std::vector<std::string> device = {"cpu"};
   } workers;
 
   struct inner_section {
@@ -113,6 +116,7 @@ struct config {
     std::vector<double> milestones = {30.0 / 90.0, 60.0 / 90.0, 80.0 / 90.0};
     double decay_factor = 0.1;
     std::string state = "keep";  // keep | zero | average: from round to round
+    bool state_files = false;    // of workers that wait, in files that are mapped into memory
     double label_smoothing = 0.0;
     double local_scale = 1.0;        // on the rate of rounds after a data-parallel stage
     std::string precision = "auto";  // auto | f32 | bf16
