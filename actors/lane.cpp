@@ -79,13 +79,13 @@ void hand_back(pointer self) {
   auto& state = state_of(self);
   auto result = state.round->finish();
   auto content = std::make_shared<submission>();
-  content->lane_time = state.run->clock.now() - state.begun;
-  content->data_wait = state.waited;
+  content->took.lane = state.run->clock.now() - state.begun;
+  content->took.data_wait = state.waited;
   auto& activity = *state.run->activity;
   activity.compute_nanoseconds +=
-      static_cast<std::uint64_t>((content->lane_time - state.waited).count());
+      static_cast<std::uint64_t>((content->took.lane - state.waited).count());
   activity.waiting_nanoseconds += static_cast<std::uint64_t>(state.waited.count());
-  if (state.run->on_wall_clock()) result.update.compute_time = content->lane_time;
+  if (state.run->on_wall_clock()) result.update.compute_time = content->took.lane;
   content->update = std::move(result.update);
   if (state.run->codec_up() == codec::f32) {
     content->delta = std::move(result.delta);

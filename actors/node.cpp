@@ -151,7 +151,7 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, host_actor hos
       [self](const round_finished& round) {
         guarded(self, "node", [&] {
           send(self, member_of(self, round.content->update.id).actor, round);
-          state_of(self).rounds_are_short = round.content->lane_time < short_round;
+          state_of(self).rounds_are_short = round.content->took.lane < short_round;
           free_lane(self, round.lane);
         });
       },

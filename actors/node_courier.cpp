@@ -67,16 +67,30 @@ node_courier_state::open_round* find(node_courier_state& state, const update_id&
 
 void hand_over(pointer self, const cargo_arrived& arrived);
 
+/// The version of these rounds is at the node. On the virtual clock links take what is simulated.
+void note_delivery(node_courier_state& state, const cargo_delivered& delivered) {
+  if (!state.setup.run->on_wall_clock()) return;
+  for (auto& [worker, rounds] : state.open) {
+    for (auto& round : rounds) {
+      if (round.transfer == delivered.transfer) round.received = delivered.took;
+    }
+  }
+}
+
 void carry_out(pointer self, const link_actions& actions) {
   auto& state = state_of(self);
   const auto& node = state.setup.node;
   for (const auto& action : actions) {
     if (const auto* told = std::get_if<shipping::announce>(&action)) {
-      send(self, node, to_wire(find(state, told->round)->given, told->transfer));
+      auto& round = *find(state, told->round);
+      round.transfer = told->transfer;
+      send(self, node, to_wire(round.given, told->transfer));
     } else if (std::holds_alternative<sign_due>(action)) {
       send(self, node, heartbeat{});
     } else if (const auto* arrived = std::get_if<cargo_arrived>(&action)) {
       hand_over(self, *arrived);
+    } else if (const auto* delivered = std::get_if<cargo_delivered>(&action)) {
+      note_delivery(state, *delivered);
     } else if (const auto* broken = std::get_if<link_broken>(&action)) {
       return lose(self, broken->reason);
     } else {
@@ -131,7 +145,11 @@ void hand_over(pointer self, const cargo_arrived& arrived) {
       std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(encoded->span()).begin());
       content->encoded = std::move(encoded);
     }
-    if (auto* round = find(state, content->update.id)) round->update = content;
+    if (run.on_wall_clock()) content->took.sent = arrived.took;
+    if (auto* round = find(state, content->update.id)) {
+      content->took.received = round->received;
+      round->update = content;
+    }
     send(self, state.setup.server, submit_update{std::move(content)});
   }
   carry_out(self, link.release(state.link.now()));
@@ -193,7 +211,7 @@ void assign(pointer self, const assign_round& round) {
   // and so after that.
   const auto what =
       round.base ? version_cargo(round, state.setup.run->codec_down()) : rounds.back().version;
-  rounds.push_back({round, what, nullptr});
+  rounds.push_back({.given = round, .version = what, .update = nullptr});
   drive(self, [&](link_end& link, link_time now) { return link.ship(now, id, what); });
 }
 
@@ -216,17 +234,17 @@ void capture(pointer self, const capture_worker& request) {
   auto& state = state_of(self);
   auto content = std::make_shared<worker_snapshot>();
   content->worker = request.worker;
-  for (const auto& [given, version, update] : state.open.at(request.worker)) {
-    content->incarnation = given.work.id.incarnation;
+  for (const auto& open : state.open.at(request.worker)) {
+    content->incarnation = open.given.work.id.incarnation;
     auto& round = content->rounds.emplace_back();
-    round.work = given.work;
-    round.steps_before = given.steps_before;
-    if (update && state.setup.run->on_wall_clock()) {
-      round.update = update->update;
-      round.delta = update->delta;
-      round.encoded = update->encoded;
+    round.work = open.given.work;
+    round.steps_before = open.given.steps_before;
+    if (open.update && state.setup.run->on_wall_clock()) {
+      round.update = open.update->update;
+      round.delta = open.update->delta;
+      round.encoded = open.update->encoded;
     } else {
-      round.base = given.base;
+      round.base = open.given.base;
     }
   }
   send(self, state.setup.server, worker_captured{std::move(content)});
@@ -248,7 +266,9 @@ void restore(pointer self, const worker_snapshot& saved) {
     if (there.contains(round.work.id)) {
       const auto down = state.setup.run->codec_down();
       state.open.at(saved.worker)
-          .push_back({given, round.base ? version_cargo(given, down) : cargo{}, nullptr});
+          .push_back({.given = given,
+                      .version = round.base ? version_cargo(given, down) : cargo{},
+                      .update = nullptr});
     } else {
       assign(self, given);
     }

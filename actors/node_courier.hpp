@@ -41,6 +41,8 @@ struct node_courier_state {
     cargo version;  // that it starts from; of one that goes on from what the worker has, the
                     // version of the round before it
     std::shared_ptr<const submission> update;
+    std::uint64_t transfer = 0;  // of the version
+    run_time received{0};        // how long that took, on the wall clock
   };
 
   node_courier_setup setup;

@@ -23,7 +23,15 @@ json number(double x) {
   return std::isfinite(x) ? json(x) : json(nullptr);
 }
 
-std::string to_json_line(const update_record& record) {
+/// How long its version and its update travelled: simulated, or measured.
+double received_seconds(const update_record& record, const round_measures& took) {
+  return to_seconds(record.work.timing.download + took.received);
+}
+double sent_seconds(const update_record& record, const round_measures& took) {
+  return to_seconds(record.work.timing.upload + took.sent);
+}
+
+std::string to_json_line(const update_record& record, const round_measures& took) {
   const auto& work = record.work;
   json line;
   line["worker"] = work.id.worker;
@@ -46,7 +54,9 @@ std::string to_json_line(const update_record& record) {
   line["cosine_to_momentum"] = number(record.cosine_to_momentum);
   line["cosine_to_others"] = number(record.cosine_to_others);
   line["assigned_seconds"] = to_seconds(work.assigned_at);
+  line["received_seconds"] = received_seconds(record, took);
   line["compute_seconds"] = to_seconds(record.update.compute_time);
+  line["sent_seconds"] = sent_seconds(record, took);
   line["settled_seconds"] = to_seconds(record.settled_at);
   line["late_seconds"] = to_seconds(record.update.late);
   return line.dump();
@@ -58,7 +68,7 @@ round_begun to_probe(const assigned_round& round) {
           work.base_version, work.steps,          to_seconds(work.assigned_at)};
 }
 
-round_ended to_probe(const update_record& record, run_time data_wait) {
+round_ended to_probe(const update_record& record, const round_measures& took) {
   const auto& work = record.work;
   round_ended round;
   round.worker = work.id.worker;
@@ -76,10 +86,10 @@ round_ended to_probe(const update_record& record, run_time data_wait) {
   round.cosine_to_others = record.cosine_to_others;
   round.assigned = to_seconds(work.assigned_at);
   round.computed = to_seconds(record.update.compute_time);
-  round.received = to_seconds(work.timing.download);
-  round.sent = to_seconds(work.timing.upload);
+  round.received = received_seconds(record, took);
+  round.sent = sent_seconds(record, took);
   round.settled = to_seconds(record.settled_at);
-  round.data_wait = to_seconds(data_wait);
+  round.data_wait = to_seconds(took.data_wait);
   return round;
 }
 
@@ -87,7 +97,7 @@ void tell(run_probe& probe, const run_event& event) {
   if (const auto* assigned = std::get_if<assigned_round>(&event.what)) {
     probe.assigned(to_probe(*assigned));
   } else if (const auto* settled = std::get_if<settled_round>(&event.what)) {
-    probe.settled(to_probe(settled->record, event.data_wait));
+    probe.settled(to_probe(settled->record, event.took));
   } else if (const auto* fenced = std::get_if<fence_record>(&event.what)) {
     probe.worker_gone(fenced->worker);
   }
@@ -130,7 +140,7 @@ void record(pointer self, const record_events& batch) {
   auto& state = state_of(self);
   for (const auto& event : *batch.content) {
     if (const auto* settled = std::get_if<settled_round>(&event.what)) {
-      state.updates->append(to_json_line(settled->record));
+      state.updates->append(to_json_line(settled->record, event.took));
     }
     if (event.number) state.taken_before = *event.number + 1;
     if (state.setup.probe) tell(*state.setup.probe, event);

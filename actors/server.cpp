@@ -375,8 +375,8 @@ void server_state::take(const event_queue::event& event) {
     const auto& content = *arrived_.at(*round);
     const auto update = content.update;
     bytes_up_ += bytes_of(content, setup_.run->layout);
-    lane_time_ += content.lane_time;
-    data_wait_ += content.data_wait;
+    lane_time_ += content.took.lane;
+    data_wait_ += content.took.data_wait;
     if (update.late.count() > 0) {
       late_rounds_ += 1;
       late_sum_ += update.late;
@@ -598,7 +598,7 @@ void server_state::carry_out(const settle_action& action) {
     settled.record.cosine_to_others = found.mapped().to_others;
   }
   if (const auto found = arrived_.find(id); found != arrived_.end()) {
-    event.data_wait = found->second->data_wait;
+    event.took = found->second->took;
   }
   if (const auto merge = merged_.extract(id)) {
     const auto& content = *arrived_.at(id);

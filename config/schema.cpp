@@ -811,7 +811,8 @@ std::vector<key_spec> declare_keys() {
        .scope = key_scope::node,
        .unit = "KiB",
        .range = from_to(16, 4096),
-       .help = "What this process sends of parameters in one message."},
+       .help =
+           "What this process sends of parameters in one message, at most: less on slow links."},
       {.name = "network.window",
        .member = at([](auto& c) -> auto& { return c.network.window; }),
        .scope = key_scope::node,

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "config/load.hpp"
-#include "coordination/types.hpp"
+#include "coordination/round_measures.hpp"
 #include "data/dataset.hpp"
 #include "messages/caf.hpp"
 #include "monitoring/observer.hpp"
@@ -46,8 +46,7 @@ struct submission {
                         // null with network.codec_up = "f32", otherwise delta is; before the
                         // server has looked at it, norm and finite in `update` are not said
   std::shared_ptr<const inner_state> inner;  // after the round, with inner.state = "average"
-  run_time lane_time{0};                     // real time on the lane, and how much of that passed
-  run_time data_wait{0};                     // without a batch to compute on
+  round_measures took;
 };
 
 /// Worker to server. A worker has at most one that is not settled, two with network.overlap.

@@ -42,6 +42,8 @@ round_record to_record(const round_ended& round) {
   record.assigned = round.assigned;
   record.compute = round.computed;
   record.settled = round.settled;
+  record.received = round.received;
+  record.sent = round.sent;
   return record;
 }
 

@@ -97,8 +97,9 @@ constexpr metric_description catalogue[] = {
     {"rubato_worker_active", kind::gauge, "worker",
      "1 while the worker has a round, 0 while it waits for one or is away.", ""},
     {"rubato_worker_state_seconds_total", kind::counter, "worker, state",
-     "The worker's time on the run's clock: compute, send (transfers both ways, where links are "
-     "simulated), load (waiting for data; wall clock), wait (everything else).",
+     "The worker's time on the run's clock: compute, send (transfers both ways, over links that "
+     "are simulated or lead to another process), load (waiting for data; wall clock), wait "
+     "(everything else).",
      ""},
     {"rubato_window_open", kind::gauge, "", "1 while workers that arrived wait for others.", ""},
     {"rubato_window_workers", kind::gauge, "", "Workers that wait for the window's end.", ""},
@@ -114,7 +115,9 @@ constexpr metric_description catalogue[] = {
      "Bytes of parameters sent, since the beginning of the run: down to workers, up to the server.",
      ""},
     {"rubato_transfer_seconds_total", kind::counter, "direction, codec",
-     "Time of these transfers on the run's clock; 0 where links are not simulated.", ""},
+     "Time of these transfers on the run's clock, of each worker's by itself: simulated, or over a "
+     "link to another process; 0 within one.",
+     ""},
     {"rubato_transfer_retries_total", kind::counter, "direction",
      "Chunks that had to be sent another time, and times that a receiver asked again after "
      "silence.",

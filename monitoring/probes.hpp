@@ -42,7 +42,7 @@ struct round_ended {
   double cosine_to_others = 0.0;    // NaN: none
   double assigned = 0.0;
   double computed = 0.0;  // how long its steps took
-  double received = 0.0;  // how long the version travelled, where links are simulated, ...
+  double received = 0.0;  // how long the version travelled, if links are simulated or real, ...
   double sent = 0.0;      // ... and the update
   double settled = 0.0;
   double data_wait = 0.0;  // real: without a batch to work on

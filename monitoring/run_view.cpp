@@ -196,6 +196,8 @@ round_record to_round(const json& line) {
   line.at("assigned_seconds").get_to(round.assigned);
   line.at("compute_seconds").get_to(round.compute);
   line.at("settled_seconds").get_to(round.settled);
+  round.received = line.value("received_seconds", 0.0);  // not in older runs
+  round.sent = line.value("sent_seconds", 0.0);
   return round;
 }
 
@@ -244,7 +246,8 @@ json timeline(const std::vector<round_record>& rounds, std::size_t limit, bool l
   for (const auto* round : shown) {
     lines.push_back({round->worker, round->fate, round->base, round->version, round->staleness,
                      round->steps, shortened(round->assigned), shortened(round->compute),
-                     shortened(round->settled)});
+                     shortened(round->settled), shortened(round->received),
+                     shortened(round->sent)});
   }
   return {{"from", shortened(from)}, {"until", shortened(until)}, {"rounds", std::move(lines)}};
 }

@@ -48,6 +48,8 @@ struct round_record {
   double assigned = 0.0;
   double compute = 0.0;
   double settled = 0.0;
+  double received = 0.0;  // how long its version travelled, and ...
+  double sent = 0.0;      // ... its update
 
   bool applied() const { return fate == "applied"; }
   bool arrived() const { return fate != "abandoned" && fate != "run_ended" && fate != "duplicate"; }

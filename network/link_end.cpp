@@ -35,6 +35,7 @@ void link_end::carry_out(link_time now, const std::vector<shipping::action>& act
       out.emplace_back(*told);
     } else if (const auto* begun = std::get_if<shipping::start>(&action)) {
       const auto& what = begun->what;
+      sending_since_ = now;
       const transfer_label label{begun->transfer, what.version, 0,
                                  static_cast<std::uint8_t>(what.kind), what.how};
       carry_out(now, sender_.start(now, label, transfer_content(what.owner, what.bytes)), out);
@@ -62,6 +63,7 @@ void link_end::carry_out(link_time now, const std::vector<sender_action>& action
 void link_end::finish(link_time now, const transfer_finished& end, link_actions& out) {
   switch (end.what) {
     case transfer_finished::outcome::delivered:
+      out.emplace_back(cargo_delivered{end.transfer, now - sending_since_});
       carry_out(now, shipping_.delivered(), out);
       return;
     case transfer_finished::outcome::cancelled:
@@ -134,7 +136,7 @@ void link_end::carry_out(const std::vector<receiver_action>& actions, link_actio
     } else if (const auto* arrived = std::get_if<content_arrived>(&action)) {
       const auto& offer = arrived->offer;
       out.emplace_back(cargo_arrived{offer.transfer, static_cast<content_kind>(offer.kind),
-                                     static_cast<codec>(offer.codec)});
+                                     static_cast<codec>(offer.codec), arrived->took});
     }
     // transfer_lost: the sender of it has the verdict, and decides.
   }

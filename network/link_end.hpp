@@ -26,6 +26,13 @@ struct cargo_arrived {
   std::uint64_t transfer;
   content_kind kind;
   codec how;
+  link_time took;  // from its offer to its last chunk
+};
+
+/// The other end has all bytes of a transfer.
+struct cargo_delivered {
+  std::uint64_t transfer;
+  link_time took;  // from its offer to the other end's word
 };
 
 /// The link is of no use any more; nothing but silence follows.
@@ -33,9 +40,9 @@ struct link_broken {
   std::string reason;  // one line, for people
 };
 
-using link_action =
-    std::variant<shipping::announce, transfer_offer, transfer_chunk, transfer_cancel,
-                 transfer_credit, transfer_verdict, sign_due, cargo_arrived, link_broken>;
+using link_action = std::variant<shipping::announce, transfer_offer, transfer_chunk,
+                                 transfer_cancel, transfer_credit, transfer_verdict, sign_due,
+                                 cargo_arrived, cargo_delivered, link_broken>;
 using link_actions = std::vector<link_action>;
 
 class link_end {
@@ -93,6 +100,7 @@ class link_end {
   liveness liveness_;
   shipping shipping_;
   link_time next_sign_;
+  link_time sending_since_{0};
   bool broken_ = false;
 };
 

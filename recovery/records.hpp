@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "coordination/grouping.hpp"
+#include "coordination/round_measures.hpp"
 #include "coordination/types.hpp"
 #include "optim/parameter_buffer.hpp"
 #include "storage/journal_records.hpp"
@@ -51,7 +52,7 @@ struct run_event {
   version_ptr update = nullptr;  // of a round that was merged, as it travelled; else null
   codec how = codec::f32;        // the update's
   std::optional<std::uint64_t> number = {};  // of its record; none: the journal gets none
-  run_time data_wait{0};                     // real, of a round that was settled; not recorded
+  round_measures took = {};                  // of a round that was settled; not recorded
 };
 
 /// Its update as bytes, which stay where they are.

@@ -104,7 +104,7 @@ std::vector<receiver_action> transfer_receiver::receive(transfer_time now,
   if (!fits) return fail(verdict::out_of_order);
 
   store(now, chunk);
-  if (next_ == chunks_) return complete_content();
+  if (next_ == chunks_) return complete_content(now);
   const std::uint32_t possible = std::min(chunks_, next_ + setting_.window);
   if (possible - limit_ >= credit_step() || (possible == chunks_ && limit_ < chunks_)) {
     return {credit(0)};
@@ -199,6 +199,7 @@ std::vector<receiver_action> transfer_receiver::begin(transfer_time now,
   }
   state_ = state::receiving;
   offer_ = offer;
+  begun_ = now;
   chunks_ =
       static_cast<std::uint32_t>((offer.total_bytes + offer.chunk_bytes - 1) / offer.chunk_bytes);
   next_ = 0;
@@ -220,11 +221,11 @@ std::vector<receiver_action> transfer_receiver::fail(verdict reason) {
   return {*settled_, transfer_lost{offer_.transfer, reason}};
 }
 
-std::vector<receiver_action> transfer_receiver::complete_content() {
+std::vector<receiver_action> transfer_receiver::complete_content(transfer_time now) {
   if (checked_ != offer_.content_checksum) return fail(verdict::wrong_content);
   state_ = state::complete;
   settled_ = verdict_on(offer_.transfer, verdict::delivered);
-  return {*settled_, content_arrived{offer_}};
+  return {*settled_, content_arrived{offer_, now - begun_}};
 }
 
 void transfer_receiver::store(transfer_time now, const transfer_chunk& chunk) {

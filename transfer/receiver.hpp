@@ -27,6 +27,7 @@ struct expected_content {
 /// All of it is there: read content(), then call release().
 struct content_arrived {
   transfer_offer offer;
+  transfer_time took;  // since it was begun
 };
 
 /// The transfer has ended without its content, for this reason.
@@ -94,7 +95,7 @@ class transfer_receiver {
   std::optional<refusal> refuse(const transfer_offer& offer) const;
   std::vector<receiver_action> begin(transfer_time now, const transfer_offer& offer);
   std::vector<receiver_action> fail(verdict reason);
-  std::vector<receiver_action> complete_content();
+  std::vector<receiver_action> complete_content(transfer_time now);
   void store(transfer_time now, const transfer_chunk& chunk);
   transfer_credit credit(std::uint64_t again);
   bool has(std::uint32_t index) const;
@@ -112,6 +113,7 @@ class transfer_receiver {
 
   // Of the current transfer.
   transfer_offer offer_;
+  transfer_time begun_{0};
   std::uint32_t chunks_ = 0;
   std::uint32_t next_ = 0;     // all below are there
   std::uint64_t beyond_ = 0;   // bit i: next_ + i is there; bit 0 never

@@ -46,7 +46,8 @@ transfer_content::transfer_content(std::shared_ptr<const void> owner, byte_span 
     : owner_(std::move(owner)), bytes_(bytes), checksum_(crc32c(bytes)) {}
 
 transfer_sender::transfer_sender(setting s) : setting_(s), patience_(s.timing) {
-  if (setting_.chunk_bytes < unit_of(codec::int8).bytes) {
+  const auto least = std::min(setting_.chunk_bytes, setting_.least_chunk_bytes);
+  if (least < unit_of(codec::int8).bytes) {
     throw std::invalid_argument("transfer_sender: a chunk must hold a block of every codec");
   }
 }
@@ -56,8 +57,7 @@ std::vector<sender_action> transfer_sender::start(transfer_time now, const trans
   if (!idle()) throw std::logic_error("transfer_sender: the last transfer has not ended");
   const std::size_t size = content.bytes().size();
   if (size == 0) throw std::invalid_argument("transfer_sender: there is nothing to send");
-  const auto unit = static_cast<std::uint32_t>(unit_of(label.how).bytes);
-  const std::uint32_t chunk_bytes = setting_.chunk_bytes / unit * unit;
+  const std::uint32_t chunk_bytes = chunk_bytes_for(label.how);
   const std::size_t chunks = (size + chunk_bytes - 1) / chunk_bytes;
   if (chunks > UINT32_MAX) {
     throw std::invalid_argument("transfer_sender: larger chunks are needed for so many bytes");
@@ -75,6 +75,7 @@ std::vector<sender_action> transfer_sender::start(transfer_time now, const trans
   chunks_ = static_cast<std::uint32_t>(chunks);
   sent_ = 0;
   next_ = 0;
+  flows_since_.reset();
   patience_.progress(now);
   return ask(false);
 }
@@ -101,6 +102,7 @@ std::vector<sender_action> transfer_sender::receive(transfer_time now,
                     credit.limit <= chunks_ && credit.limit - credit.next <= max_window;
   if (!fits || !intact(credit)) return {};
   serial_ = credit.serial;
+  if (!flows_since_) flows_since_ = now;
   if (credit.next > next_) {
     patience_.progress(now);
   } else {
@@ -121,10 +123,15 @@ std::vector<sender_action> transfer_sender::receive(transfer_time now,
   return out;
 }
 
-std::vector<sender_action> transfer_sender::receive(transfer_time,
+std::vector<sender_action> transfer_sender::receive(transfer_time now,
                                                     const transfer_verdict& message) {
   if (idle() || message.transfer != offer_.transfer || !intact(message)) return {};
-  return finish(outcome_of(message.what), describe(message.what, message.expected));
+  const auto end = outcome_of(message.what);
+  if (end == transfer_finished::outcome::delivered && flows_since_ && now > *flows_since_) {
+    const std::chrono::duration<double> took = now - *flows_since_;
+    bytes_per_second_ = static_cast<double>(offer_.total_bytes) / took.count();
+  }
+  return finish(end, describe(message.what, message.expected));
 }
 
 std::vector<sender_action> transfer_sender::tick(transfer_time now) {
@@ -144,6 +151,17 @@ std::vector<sender_action> transfer_sender::tick(transfer_time now) {
 std::optional<transfer_time> transfer_sender::deadline() const {
   if (idle()) return {};
   return patience_.deadline();
+}
+
+std::uint32_t transfer_sender::chunk_bytes_for(codec how) const {
+  double wanted = setting_.chunk_bytes;
+  if (bytes_per_second_) {
+    const std::chrono::duration<double> time = setting_.chunk_time;
+    const double least = std::min(setting_.least_chunk_bytes, setting_.chunk_bytes);
+    wanted = std::clamp(*bytes_per_second_ * time.count(), least, wanted);
+  }
+  const auto unit = static_cast<std::uint32_t>(unit_of(how).bytes);
+  return static_cast<std::uint32_t>(wanted) / unit * unit;
 }
 
 std::vector<sender_action> transfer_sender::finish(transfer_finished::outcome what,

@@ -70,7 +70,12 @@ using sender_action =
 class transfer_sender {
  public:
   struct setting {
-    std::uint32_t chunk_bytes = 1 << 20;  // rounded down to whole units of the codec
+    std::uint32_t chunk_bytes = 1 << 20;  // at most; rounded down to whole units of the codec
+    /// Chunks are as small as takes this on the link, going by the transfer before, down to
+    /// least_chunk_bytes. For what goes the other way at the same time shares this link with
+    /// credits, and every credit waits for a window of chunks that are before it.
+    transfer_time chunk_time = std::chrono::milliseconds(10);
+    std::uint32_t least_chunk_bytes = 1 << 16;
     transfer_timing timing;
   };
 
@@ -110,6 +115,7 @@ class transfer_sender {
  private:
   enum class state : std::uint8_t { idle, sending, cancelling };
 
+  std::uint32_t chunk_bytes_for(codec how) const;
   std::vector<sender_action> finish(transfer_finished::outcome what, std::string reason);
   std::vector<sender_action> ask(bool resume) const;
   transfer_chunk chunk(std::uint32_t index) const;
@@ -117,6 +123,7 @@ class transfer_sender {
   setting setting_;
   state state_ = state::idle;
   counts counts_;
+  std::optional<double> bytes_per_second_;  // of the last content that was delivered
 
   // Of the current transfer.
   transfer_offer offer_;
@@ -125,6 +132,7 @@ class transfer_sender {
   std::uint32_t sent_ = 0;               // those below were sent to this receiver
   std::uint32_t next_ = 0;               // as the last credit told
   std::optional<std::uint32_t> serial_;  // of the last credit since the link is there
+  std::optional<transfer_time> flows_since_;
   patience patience_;
 };
 

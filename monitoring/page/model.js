@@ -326,34 +326,16 @@ const staleness_measures = {
   maximum: (pairs) => pairs[pairs.length - 1][0],
 };
 
-/// Simulated seconds of a transfer of a worker's, one way; 0 where nothing is simulated.
-function transfer_seconds(run, worker, direction) {
-  if (!run.paced || !run.summary) return 0;
-  const element = (list) => (Array.isArray(list) ? (list[worker % list.length] ?? 0) : 0);
-  const latency = element(run.setting("network.latency_seconds"));
-  const mbit = element(run.setting("network.bandwidth_mbit"));
-  const fates = Object.entries(run.fates).filter(
-    ([fate]) => direction === "down" || !["abandoned", "run_ended", "duplicate"].includes(fate),
-  );
-  const rounds = fates.reduce((sum, [, count]) => sum + count, 0);
-  const bytes = rounds > 0 ? run.summary.bytes[direction] / rounds : 0;
-  return latency + (mbit > 0 ? (bytes * 8) / (mbit * 1e6) : 0);
-}
-
 /// What each worker that is shown did when: a list of {worker, from, to, kind, round} with the kinds
 /// receiving, computing, sending, lost, away and paused; all other time was spent waiting.
 function worker_activity(run) {
   const workers = Math.min(run.workers, 32);
-  const links = Array.from({ length: workers }, (_, worker) => ({
-    down: transfer_seconds(run, worker, "down"),
-    up: transfer_seconds(run, worker, "up"),
-  }));
   const activity = [];
   const add = (worker, from, to, kind, round) => {
     if (to > from) activity.push({ worker, from, to, kind, round });
   };
   for (const line of run.timeline.rounds) {
-    const [worker, fate, base, version, staleness, steps, assigned, compute, settled] = line;
+    const [worker, fate, base, version, staleness, steps, assigned, compute, settled, down, up] = line;
     const round = { worker, fate, base, version, staleness, steps, assigned, compute, settled };
     if (fate === "in_flight") {
       add(worker, assigned, settled, "computing", round);
@@ -363,10 +345,9 @@ function worker_activity(run) {
       add(worker, assigned, settled, "lost", round);
       continue;
     }
-    const { down, up } = links[worker];
     // On the wall clock a round waits for a free lane first; otherwise it begins at once.
     const late_begin = !run.paced && !run.synchronous;
-    const begin = late_begin ? Math.max(assigned, settled - compute) : assigned + down;
+    const begin = late_begin ? Math.max(assigned + down, settled - up - compute) : assigned + down;
     add(worker, assigned, Math.min(assigned + down, settled), "receiving", round);
     add(worker, begin, Math.min(begin + compute, settled), "computing", round);
     const computed = begin + compute;

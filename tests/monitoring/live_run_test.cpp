@@ -36,6 +36,8 @@ struct watched_run {
     r.assigned = static_cast<double>(version);
     r.computed = 0.5;
     r.settled = static_cast<double>(version) + 1.0;
+    r.received = 0.25;
+    r.sent = 0.125;
     return r;
   }
 
@@ -70,14 +72,14 @@ TEST_CASE("a round is under way until it has a fate, and its worker waits after 
   auto data = w.look();
   CHECK(data["live"]["workers"] == json::parse(R"([[2, "working", 0, 5, 1.0]])"));
   CHECK(data["runs"][0]["timeline"]["rounds"] ==
-        json::parse(R"([[2, "in_flight", 0, 0, 0, 5, 1.0, 0.75, 1.75]])"));
+        json::parse(R"([[2, "in_flight", 0, 0, 0, 5, 1.0, 0.75, 1.75, 0.0, 0.0]])"));
   CHECK(data["runs"][0]["fates"].empty());
 
   w.live.settled(w.round(2, 0, 1));
   data = w.look();
   CHECK(data["live"]["workers"] == json::parse(R"([[2, "waiting", null, null, 2.0]])"));
   CHECK(data["runs"][0]["timeline"]["rounds"] ==
-        json::parse(R"([[2, "applied", 0, 1, 0, 5, 1.0, 0.5, 2.0]])"));
+        json::parse(R"([[2, "applied", 0, 1, 0, 5, 1.0, 0.5, 2.0, 0.25, 0.125]])"));
   CHECK(data["runs"][0]["fates"] == json::parse(R"({"applied": 1})"));
   CHECK(data["runs"][0]["local_steps"] == 5);
 }

@@ -213,8 +213,9 @@ TEST_CASE_FIXTURE(run_with_config, "the timeline has the rounds given out first,
   write_lines("updates.jsonl", lines);
   const json timeline = read()["timeline"];
   REQUIRE(timeline["rounds"].size() == 2000);
-  CHECK(timeline["rounds"][0] == json{0, "applied", 0, 1, 0, 5, 0.0, 1.0, 1.0});
-  CHECK(timeline["rounds"][1] == json{1, "applied", 0, 5001, 5000, 5, 0.0, 6000.0, 6000.0});
+  CHECK(timeline["rounds"][0] == json{0, "applied", 0, 1, 0, 5, 0.0, 1.0, 1.0, 0.0, 0.0});
+  CHECK(timeline["rounds"][1] ==
+        json{1, "applied", 0, 5001, 5000, 5, 0.0, 6000.0, 6000.0, 0.0, 0.0});
   CHECK(timeline["until"] == 1999.0);  // where the first round that is left out begins
   for (const auto& round : timeline["rounds"]) CHECK(round[6] < timeline["until"]);
 }

@@ -43,7 +43,10 @@ struct pair_of_ends {
         const auto bytes = ends[from].content();
         contents[from].emplace_back(bytes.begin(), bytes.end());
         transfers[from].push_back(arrived->transfer);
+        arrived_after[from] = arrived->took;
         if (!cut) carry_out(from, ends[from].release(now));
+      } else if (const auto* delivered = std::get_if<cargo_delivered>(&action)) {
+        delivered_after[from] = delivered->took;
       } else if (const auto* lost = std::get_if<link_broken>(&action)) {
         broken[from] = lost->reason;
       } else if (!cut) {
@@ -94,6 +97,7 @@ struct pair_of_ends {
   std::map<std::uint64_t, std::set<update_id>> announced[2];  // to whom
   std::vector<std::vector<std::byte>> contents[2];
   std::vector<std::uint64_t> transfers[2];
+  link_time arrived_after[2], delivered_after[2];  // the newest
   std::string broken[2];
   std::size_t chunks = 0;
 };
@@ -126,6 +130,20 @@ TEST_CASE("contents go both ways at once, each with its rounds") {
   CHECK(link.announced[1][link.transfers[1][0]] == std::set{first, second});
   CHECK(link.announced[0][link.transfers[0][0]] == std::set{third});
   CHECK(link.chunks == 2 * ((values * sizeof(float) + 2047) / 2048));
+}
+
+TEST_CASE("both ends say how long a transfer took, waiting for another left out") {
+  pair_of_ends link;
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    link.carry_out(0, link.ends[0].ship(link.now, {0, 1, i}, floats(i, content_kind::version)));
+  }
+  link.run_until(10s);
+  REQUIRE(link.contents[1].size() == 2);
+  // A window of 8 chunks at a time, each answered.
+  CHECK(link.arrived_after[1] >= 2 * link.delay);
+  CHECK(link.arrived_after[1] <= static_cast<int>(link.chunks) * link.delay);
+  // To the sender the way of its offer and of the last answer belong to it.
+  CHECK(link.delivered_after[0] == link.arrived_after[1] + 2 * link.delay);
 }
 
 TEST_CASE("contents follow each other in order, and all arrive") {

@@ -316,6 +316,18 @@ TEST_CASE_FIXTURE(watched_fixture, "a server and its node are watched each by it
   CHECK(says(served, "rubato_peers{run=\"tiny\"} 1\n"));
   CHECK(says(served, "rubato_peer_heartbeat_age_seconds{run=\"tiny\",peer=\""));
   CHECK(says(served, "rubato_transfer_retries_total{run=\"tiny\",direction=\"down\"}"));
+  for (const std::string direction : {"down", "up"}) {
+    const auto spent = [&] {
+      const std::string metric =
+          "rubato_transfer_seconds_total{run=\"tiny\",codec=\"f32\",direction=\"" + direction +
+          "\"} ";
+      const auto page = get(served, "/metrics").content;
+      const auto place = page.find(metric);
+      return place == std::string::npos ? -1.0 : std::stod(page.substr(place + metric.size()));
+    };
+    wait_until([&] { return spent() > 0.0; });
+    CHECK_MESSAGE(spent() > 0.0, direction);
+  }
   wait_until([&] { return says(node, "rubato_peer_heartbeat_age_seconds{"); });
   CHECK(says(node, "rubato_peer_heartbeat_age_seconds{"));
   CHECK(says(node, "rubato_lane_steps_total{"));

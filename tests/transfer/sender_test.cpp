@@ -125,6 +125,29 @@ TEST_CASE("chunks go out as credit comes in, once each") {
   CHECK_FALSE(s.deadline());
 }
 
+TEST_CASE("on a slow link chunks are smaller, as the transfer before has shown") {
+  auto setting = usual();
+  setting.least_chunk_bytes = 144;
+  setting.chunk_time = 100ms;
+  const auto chunk_bytes_after = [&](transfer_time taken, verdict end) {
+    transfer_sender s(setting);
+    s.start(0s, label(1), transfer_content(bytes()));
+    s.receive(5s, credit(1, 0, 8));  // waiting for that says nothing of the link
+    s.receive(5s + taken / 2, credit(2, 8, 10));
+    s.receive(5s + taken, ruling(end));
+    const auto next = s.start(60s, label(2), transfer_content(bytes()));
+    return only<transfer_offer>(next).chunk_bytes;
+  };
+  const auto unit = static_cast<std::uint32_t>(unit_of(codec::f32).bytes);
+  const auto whole = [&](std::uint32_t wanted) { return wanted / unit * unit; };
+  CHECK(chunk_bytes_after(1s, verdict::delivered) == whole(195));  // 1950 bytes a second
+  CHECK(chunk_bytes_after(1300ms, verdict::delivered) == whole(150));
+  CHECK(chunk_bytes_after(10ms, verdict::delivered) == whole(200));  // never larger than told
+  CHECK(chunk_bytes_after(10s, verdict::delivered) == whole(144));   // nor smaller
+  CHECK(chunk_bytes_after(1300ms, verdict::damaged) == whole(200));  // which is not a measure
+  CHECK(chunk_bytes_after(0s, verdict::delivered) == whole(200));
+}
+
 TEST_CASE("chunks that are asked for again are sent again, the same bytes") {
   auto s = started();
   s.receive(0s, credit(1, 0, 4, 0b1111));
