@@ -40,7 +40,8 @@ TEST_CASE(
   auto experiments = files(folder, "figure-");
   const auto tables = files(folder, "table-");
   experiments.insert(experiments.end(), tables.begin(), tables.end());
-  CHECK(experiments.size() >= 11);
+  experiments.push_back(folder + "/methods.toml");
+  CHECK(experiments.size() >= 12);
   for (const auto& experiment : experiments) {
     CAPTURE(experiment);
     if (experiment == folder + "/figure-9.toml") {  // the toy, complete in itself
@@ -48,6 +49,7 @@ TEST_CASE(
       continue;
     }
     CHECK(cells({folder + "/small.toml", experiment}) > 0);
+    CHECK(cells({folder + "/linux-docs.toml", experiment}) > 0);
     for (const std::string size : {"20m", "60m", "150m"}) {
       CHECK(cells({folder + "/c4.toml", folder + '/' + size + ".toml", experiment}) > 0);
     }
@@ -55,7 +57,7 @@ TEST_CASE(
 }
 
 TEST_CASE("what the experiments start from is pre-trained by one worker") {
-  for (const std::string size : {"small.toml", "c4.toml"}) {
+  for (const std::string size : {"small.toml", "linux-docs.toml", "c4.toml"}) {
     const auto c = load_config(
         {.paths = {shipped("async-local-sgd/" + size), shipped("async-local-sgd/pretrain.toml")}});
     CHECK(c.run.init.empty());
