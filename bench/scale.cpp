@@ -163,8 +163,9 @@ scale_bench_report measure_scale(const scale_bench_options& options,
     report.round_trips.push_back(round_trips_per_second(o.workers, o.updates));
     memory.push_back(measure(report.merging, o.parameters));
     measure(report.events, next_to_nothing);
+    // A step here takes longer; still enough of them that how LibTorch starts does not count.
     const auto network =
-        run_with(8 * report.lanes, std::max<std::int64_t>(o.updates / 10, 1), small_network);
+        run_with(8 * report.lanes, std::max<std::int64_t>(o.updates / 2, 1), small_network);
     report.mlp_updates.push_back(network.updates_per_second);
     report.mlp_parameters = network.parameters;
     told(fmt::format("{} of {}: {:.0f} updates a second", i + 1, o.repeats,
