@@ -44,6 +44,16 @@ inline void tell_heard(link_probe* probe, const std::string& peer, const courier
   probe->heard(peer, {link.end->sent().again, link.end->received().stalls});
 }
 
+/// Sends what is for the other end of the link; what else a link asks for is not.
+template <class Self, class Peer>
+void pass_on(Self* self, const Peer& peer, const link_action& action) {
+  std::visit(
+      [&](const auto& message) {
+        if constexpr (transfer_message<std::decay_t<decltype(message)>>) send(self, peer, message);
+      },
+      action);
+}
+
 /// Whether it is time for the link's tick().
 inline bool tick_is_due(courier_link& link) {
   if (!link.wakes_at || link.now() < *link.wakes_at) return false;

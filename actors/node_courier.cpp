@@ -94,17 +94,10 @@ void carry_out(pointer self, const link_actions& actions) {
     } else if (const auto* broken = std::get_if<link_broken>(&action)) {
       return lose(self, broken->reason);
     } else {
-      std::visit(
-          [&](const auto& message) {
-            using type = std::decay_t<decltype(message)>;
-            if constexpr (transfer_message<type>) {
-              if constexpr (std::is_same_v<type, transfer_chunk>) {
-                state.setup.run->traffic->down += message.payload.size();
-              }
-              send(self, node, message);
-            }
-          },
-          action);
+      if (const auto* chunk = std::get_if<transfer_chunk>(&action)) {
+        state.setup.run->traffic->down += chunk->payload.size();
+      }
+      pass_on(self, node, action);
     }
   }
 }

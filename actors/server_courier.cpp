@@ -188,13 +188,7 @@ void carry_out(pointer self, const link_actions& actions) {
       tell(self, farewell::failed, broken->reason);
       return retreat(self, broken->reason);
     } else {
-      std::visit(
-          [&](const auto& message) {
-            if constexpr (transfer_message<std::decay_t<decltype(message)>>) {
-              send(self, state.peer, message);
-            }
-          },
-          action);
+      pass_on(self, state.peer, action);
     }
   }
 }

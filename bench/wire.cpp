@@ -118,13 +118,7 @@ void carry_out(pointer self, const link_actions& actions) {
     } else if (const auto* broken = std::get_if<link_broken>(&action)) {
       if (state.setup.failed) state.setup.failed(broken->reason);
     } else {
-      std::visit(
-          [&](const auto& message) {
-            if constexpr (transfer_message<std::decay_t<decltype(message)>>) {
-              send(self, state.peer, message);
-            }
-          },
-          action);
+      pass_on(self, state.peer, action);
     }
   }
 }
