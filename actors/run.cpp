@@ -17,6 +17,7 @@
 #include "actors/run_setup.hpp"
 #include "actors/server.hpp"
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 #include "config/load.hpp"
 #include "config/version.hpp"
 #include "coordination/state_json.hpp"
@@ -153,6 +154,7 @@ caf::strong_actor_ptr open_gate(caf::actor_system& system, const run_context_ptr
 }  // namespace
 
 run_summary run_training(const config& c, run_parts parts) {
+  use_instruction_set(c.run.instruction_set);
   const bool goes_on =
       c.run.resume == "auto" && state_of_run(c.run.directory) == run_state::unfinished;
   const auto directory = std::make_shared<const run_directory>(

@@ -10,6 +10,7 @@
 
 #include "actors/run_setup.hpp"
 #include "actors/server_courier.hpp"
+#include "config/instruction_set.hpp"
 #include "storage/run_identity.hpp"
 
 namespace rubato {
@@ -33,6 +34,7 @@ std::int64_t capacity(config own) {
 
 void work_for(const work_setup& setup, const run_parts& parts) {
   const auto& own = setup.settings.own;
+  use_instruction_set(own.run.instruction_set);
   server_courier_setup courier;
   courier.server = setup.server;
   courier.network = own.network;

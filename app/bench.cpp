@@ -14,6 +14,7 @@
 #include "bench/train.hpp"
 #include "bench/wire.hpp"
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 
 namespace rubato {
 namespace {
@@ -26,6 +27,7 @@ config config_of(const std::vector<std::string>& paths, const override_list& ove
   std::vector<std::string> notes;
   auto c = load_config({.paths = paths, .layers = {{.settings = overrides}}}, &notes);
   for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  use_instruction_set(c.run.instruction_set);
   return c;
 }
 
@@ -33,7 +35,9 @@ config config_of(const std::vector<std::string>& paths, const override_list& ove
 config made_up_run(const override_list& overrides) {
   override_list settings{{"model.kind", "mlp"}, {"data.kind", "gaussian-mixtures"}};
   settings.insert(settings.end(), overrides.begin(), overrides.end());
-  return load_config({.layers = {{.settings = settings}}});
+  auto c = load_config({.layers = {{.settings = settings}}});
+  use_instruction_set(c.run.instruction_set);
+  return c;
 }
 
 template <class Report>

@@ -103,6 +103,14 @@ std::vector<key_spec> declare_keys() {
            "newest checkpoint and its journal. On the virtual clock it ends as if it had never "
            "been "
            "away; on the wall clock rounds that were not done are done again."},
+      {.name = "run.instruction_set",
+       .member = at([](auto& c) -> auto& { return c.run.instruction_set; }),
+       .scope = key_scope::node,
+       .choices = {"auto", "baseline", "avx2", "avx512"},
+       .help =
+           "The vector instructions that Rubato's own loops use: merges, optimizer steps, codecs. "
+           "auto: the widest that the CPU has. Without effect on results; LibTorch and its BLAS "
+           "choose theirs by themselves."},
 
       // -- clock --------------------------------------------------------------------------------
       {.name = "clock.mode",

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "model/cpu.hpp"
+#include "config/cpu.hpp"
 
 namespace rubato {
 

@@ -8,8 +8,8 @@
 
 #include <string_view>
 
+#include "config/cpu.hpp"
 #include "model/blas.hpp"
-#include "model/cpu.hpp"
 #include "model/precision.hpp"
 
 namespace rubato {

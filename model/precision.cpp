@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "model/cpu.hpp"
+#include "config/cpu.hpp"
 #include "model/network.hpp"
 
 namespace rubato {

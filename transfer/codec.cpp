@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> names{"f32", "bf16", "int8", "int4"};
 
-const codec_kernels& best_kernels() {
-  static const codec_kernels* const avx2 = kernels_for(instruction_set::avx2);
-  return avx2 != nullptr ? *avx2 : *kernels_for(instruction_set::baseline);
-}
-
 }  // namespace
 
 std::string_view name(codec c) {
@@ -60,14 +55,14 @@ void encode(codec c, std::span<const float> values, std::span<std::byte> out) {
   if (out.size() != encoded_size(c, values.size())) {
     throw std::invalid_argument("encode: the bytes are not as many as the values need");
   }
-  best_kernels().encode(c, values.data(), values.size(), out.data());
+  encode_values(c, values.data(), values.size(), out.data());
 }
 
 void decode(codec c, byte_span bytes, std::span<float> out) {
   if (bytes.size() != encoded_size(c, out.size())) {
     throw std::invalid_argument("decode: the bytes are not as many as the values need");
   }
-  best_kernels().decode(c, bytes.data(), out.size(), out.data());
+  decode_values(c, bytes.data(), out.size(), out.data());
 }
 
 }  // namespace rubato

@@ -8,9 +8,10 @@
 #include <cstring>
 #include <limits>
 
-// The loops are written once and inlined into a function for each instruction set, where the
-// compiler vectorises them. They consist of integer operations and of single IEEE operations on
-// floats, so all sets give the same bits; so does a thread that flushes denormals to zero.
+#include "config/instruction_set.hpp"
+
+// The loops consist of integer operations and of single IEEE operations on floats, so all
+// instruction sets give the same bits; so does a thread that flushes denormals to zero.
 #define RUBATO_INLINE [[gnu::always_inline]] inline
 
 namespace rubato {
@@ -175,34 +176,14 @@ RUBATO_INLINE void decode_any(codec c, const std::byte* bytes, std::size_t count
   }
 }
 
-void encode_baseline(codec c, const float* values, std::size_t count, std::byte* out) {
-  encode_any(c, values, count, out);
-}
-void decode_baseline(codec c, const std::byte* bytes, std::size_t count, float* out) {
-  decode_any(c, bytes, count, out);
-}
-
-#if defined(__x86_64__)
-#  define RUBATO_AVX2 [[gnu::target("avx2")]]
-#  define RUBATO_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl")]]
-RUBATO_AVX2 void encode_avx2(codec c, const float* values, std::size_t count, std::byte* out) {
-  encode_any(c, values, count, out);
-}
-RUBATO_AVX2 void decode_avx2(codec c, const std::byte* bytes, std::size_t count, float* out) {
-  decode_any(c, bytes, count, out);
-}
-#endif
-
 }  // namespace
 
-const codec_kernels* kernels_for(instruction_set s) {
-  static constexpr codec_kernels baseline{encode_baseline, decode_baseline};
-  if (s == instruction_set::baseline) return &baseline;
-#if defined(__x86_64__)
-  static constexpr codec_kernels avx2{encode_avx2, decode_avx2};
-  if (__builtin_cpu_supports("avx2")) return &avx2;
-#endif
-  return nullptr;
+void encode_values(codec c, const float* values, std::size_t count, std::byte* out) {
+  vectorised([=] { encode_any(c, values, count, out); });
+}
+
+void decode_values(codec c, const std::byte* bytes, std::size_t count, float* out) {
+  vectorised([=] { decode_any(c, bytes, count, out); });
 }
 
 }  // namespace rubato

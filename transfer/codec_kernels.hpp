@@ -1,5 +1,4 @@
-// The inner loops of codec.hpp, once for each instruction set. Only for codec.cpp and the test that
-// compares them.
+// The inner loops of codec.hpp, in the instruction set in use. Only for codec.cpp.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +7,8 @@
 
 namespace rubato {
 
-enum class instruction_set { baseline, avx2 };
-
-struct codec_kernels {
-  void (*encode)(codec c, const float* values, std::size_t count, std::byte* out);
-  void (*decode)(codec c, const std::byte* bytes, std::size_t count, float* out);
-};
-
-/// nullptr if this CPU does not have it.
-const codec_kernels* kernels_for(instruction_set s);
+/// `count` values to encoded_size() bytes, and back.
+void encode_values(codec c, const float* values, std::size_t count, std::byte* out);
+void decode_values(codec c, const std::byte* bytes, std::size_t count, float* out);
 
 }  // namespace rubato

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "config/instruction_set.hpp"
+
 namespace rubato {
 
 namespace {
@@ -29,15 +31,21 @@ void encode_with_feedback(codec c, std::span<const float> values, std::span<cons
     const auto wanted = std::span(wanted_values).first(count);
     const auto sent = std::span(sent_values).first(count);
     const auto bytes = out.subspan(encoded_size(c, first), encoded_size(c, count));
-    for (std::size_t i = 0; i < count; ++i) {
-      wanted[i] = residual.empty() ? values[first + i] : values[first + i] + residual[first + i];
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < count; ++i) {
+        wanted[i] = residual.empty() ? values[first + i] : values[first + i] + residual[first + i];
+      }
+    });
     encode(c, wanted, bytes);
     decode(c, bytes, sent);
-    for (std::size_t i = 0; i < count; ++i) {
-      const float lost = wanted[i] - sent[i];
-      kept[first + i] = std::isfinite(lost) ? lost : 0.0F;
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < count; ++i) {
+        const float lost = wanted[i] - sent[i];
+        kept[first + i] = std::isfinite(lost) ? lost : 0.0F;
+      }
+    });
   }
 }
 

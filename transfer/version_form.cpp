@@ -4,6 +4,8 @@
 #include <array>
 #include <stdexcept>
 
+#include "config/instruction_set.hpp"
+
 namespace rubato {
 
 namespace {
@@ -44,9 +46,12 @@ void encode_version(version_form form, std::span<const float> version, std::span
                      return;
                    }
                    const auto difference = std::span(difference_values).first(count);
-                   for (std::size_t i = 0; i < count; ++i) {
-                     difference[i] = version[first + i] - known[first + i];
-                   }
+                   vectorised([=] {
+                     RUBATO_ELEMENTWISE
+                     for (std::size_t i = 0; i < count; ++i) {
+                       difference[i] = version[first + i] - known[first + i];
+                     }
+                   });
                    encode(form.how, difference, bytes);
                  });
 }
@@ -62,9 +67,12 @@ void decode_version(version_form form, byte_span bytes, std::span<const float> k
                    }
                    const auto difference = std::span(difference_values).first(count);
                    decode(form.how, piece, difference);
-                   for (std::size_t i = 0; i < count; ++i) {
-                     out[first + i] = known[first + i] + difference[i];
-                   }
+                   vectorised([=] {
+                     RUBATO_ELEMENTWISE
+                     for (std::size_t i = 0; i < count; ++i) {
+                       out[first + i] = known[first + i] + difference[i];
+                     }
+                   });
                  });
 }
 

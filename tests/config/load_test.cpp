@@ -95,6 +95,7 @@ override_list unusual_settings() {
       {"run.name", "fünf\tlines\x7f"},
       {"run.seed", "9223372036854775807"},
       {"run.threads", "3"},
+      {"run.instruction_set", "avx2"},
       {"run.local_steps", "12_345"},
       {"run.init", "start.safetensors"},
       {"run.resume", "auto"},

@@ -1,5 +1,5 @@
 // The vector instructions of the CPU that decide which kernels and which precision are fast here.
-// Not here: the decisions (blas.hpp, precision.hpp).
+// Not here: the decisions (instruction_set.hpp; in model/ blas.hpp and precision.hpp).
 #pragma once
 
 namespace rubato {
