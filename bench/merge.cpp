@@ -9,6 +9,7 @@
 
 #include "bench/peer_process.hpp"
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 #include "config/parallel.hpp"
 #include "monitoring/human.hpp"
 #include "optim/merger.hpp"
@@ -95,7 +96,10 @@ class contest {
         std::array<float, merge_block_size> block;
         for (std::size_t i = p * piece; i < std::min(size, (p + 1) * piece); i += block.size()) {
           const std::size_t count = std::min(block.size(), size - i);
-          for (std::size_t j = 0; j < count; ++j) block[j] = b[i + j] + 3.0F * c[i + j];
+          vectorised([=, sum = block.data()] {
+            RUBATO_ELEMENTWISE
+            for (std::size_t j = 0; j < count; ++j) sum[j] = b[i + j] + 3.0F * c[i + j];
+          });
           stream(std::span(block).first(count), a + i);
         }
         streaming_done();

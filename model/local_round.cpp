@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "config/instruction_set.hpp"
 #include "coordination/schedule.hpp"
 #include "optim/reductions.hpp"
 
@@ -36,7 +37,10 @@ void local_round::begin(const assignment& work, version_ptr base,
     const std::size_t trainable = model_->layout().end(section::trainable);
     const float* from = ahead.from->data();
     const float* to = ahead.to->data();
-    for (std::size_t i = 0; i < trainable; ++i) theta[i] += to[i] - from[i];
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < trainable; ++i) theta[i] += to[i] - from[i];
+    });
     base_ = copy_of_parameters();
   }
 }
@@ -47,7 +51,10 @@ void local_round::take_over(version_ptr version, std::uint64_t number) {
   const auto theta = model_->parameters();
   const float* base = base_->data();
   const float* values = version->data();
-  for (std::size_t i = 0; i < trainable; ++i) theta[i] = values[i] + (theta[i] - base[i]);
+  vectorised([=] {
+    RUBATO_ELEMENTWISE
+    for (std::size_t i = 0; i < trainable; ++i) theta[i] = values[i] + (theta[i] - base[i]);
+  });
   std::copy(values + trainable, values + shared, theta.data() + trainable);
   base_ = std::move(version);
   base_version_ = number;
@@ -70,7 +77,10 @@ void local_round::step(const batch& b) {
     if (inner_options_.proximal > 0.0) {
       const auto rho = static_cast<float>(inner_options_.proximal);
       const float* base = base_->data();
-      for (std::size_t i = 0; i < trainable; ++i) gradient[i] += rho * (theta[i] - base[i]);
+      vectorised([=] {
+        RUBATO_ELEMENTWISE
+        for (std::size_t i = 0; i < trainable; ++i) gradient[i] += rho * (theta[i] - base[i]);
+      });
     }
     const double scale = work_.kind == round_kind::rescaled ? inner_options_.local_scale : 1.0;
     optimizer_->step(theta, gradient, *inner_,
@@ -91,7 +101,10 @@ local_round::result local_round::finish() {
     std::copy(gradient.begin(), gradient.end(), values.begin());
   } else {
     const float* base = base_->data();
-    for (std::size_t i = 0; i < trainable; ++i) values[i] = base[i] - theta[i];
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < trainable; ++i) values[i] = base[i] - theta[i];
+    });
   }
   std::copy(theta.data() + trainable, theta.data() + shared, values.data() + trainable);
   std::fill(values.data() + shared, values.data() + values.size(), 0.0F);

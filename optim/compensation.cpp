@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 
 namespace rubato {
 
@@ -29,16 +30,22 @@ void compensation::apply(std::size_t first, std::span<const float> theta,
                          std::span<const float> base, std::span<float> g) {
   if (!active_) return;
   if (mean_square_ == nullptr) {
-    for (std::size_t i = 0; i < g.size(); ++i) {
-      g[i] += lambda_ * (g[i] * g[i]) * (theta[i] - base[i]);
-    }
+    vectorised([=, lambda = lambda_] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        g[i] += lambda * (g[i] * g[i]) * (theta[i] - base[i]);
+      }
+    });
     return;
   }
   const auto s = mean_square_->span().subspan(first, g.size());
-  for (std::size_t i = 0; i < g.size(); ++i) {
-    s[i] = keep_ * s[i] + rest_ * (g[i] * g[i]);
-    g[i] += lambda_ / std::sqrt(s[i] + epsilon) * (g[i] * g[i]) * (theta[i] - base[i]);
-  }
+  vectorised([=, lambda = lambda_, keep = keep_, rest = rest_] {
+    RUBATO_ELEMENTWISE
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      s[i] = keep * s[i] + rest * (g[i] * g[i]);
+      g[i] += lambda / std::sqrt(s[i] + epsilon) * (g[i] * g[i]) * (theta[i] - base[i]);
+    }
+  });
 }
 
 }  // namespace rubato

@@ -7,15 +7,13 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 #include "optim/power.hpp"
 #include "optim/reductions.hpp"
 
 namespace rubato {
 
 namespace {
-
-// In the loops below everything but the arrays is in local variables, which no store to an array
-// can change.
 
 class sgd final : public inner_optimizer {
  public:
@@ -29,9 +27,12 @@ class sgd final : public inner_optimizer {
     const auto rate = static_cast<float>(s.lr);
     const auto decay = static_cast<float>(s.decay);
     const float scale = s.scale;
-    for (std::size_t i = 0; i < theta.size(); ++i) {
-      theta[i] -= rate * (scale * g[i] + decay * theta[i]);
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        theta[i] -= rate * (scale * g[i] + decay * theta[i]);
+      }
+    });
   }
 };
 
@@ -53,10 +54,13 @@ class momentum : public inner_optimizer {
     const auto decay = static_cast<float>(s.decay);
     const float scale = s.scale;
     const float factor = momentum_;
-    for (std::size_t i = 0; i < theta.size(); ++i) {
-      m[i] = factor * m[i] + local * (scale * g[i] + decay * theta[i]);
-      theta[i] -= rate * m[i];
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        m[i] = factor * m[i] + local * (scale * g[i] + decay * theta[i]);
+        theta[i] -= rate * m[i];
+      }
+    });
   }
 
   float momentum_;
@@ -95,11 +99,14 @@ class nesterov final : public inner_optimizer {
     const auto decay = static_cast<float>(s.decay);
     const float scale = s.scale;
     const float factor = momentum_;
-    for (std::size_t i = 0; i < theta.size(); ++i) {
-      const float decayed = scale * g[i] + decay * theta[i];
-      m[i] = factor * m[i] + decayed;
-      theta[i] -= rate * (decayed + factor * m[i]);
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        const float decayed = scale * g[i] + decay * theta[i];
+        m[i] = factor * m[i] + decayed;
+        theta[i] -= rate * (decayed + factor * m[i]);
+      }
+    });
   }
 
   float momentum_;
@@ -128,12 +135,15 @@ class adamw final : public inner_optimizer {
     const auto rest2 = static_cast<float>(1.0 - beta2_);
     const float scale = s.scale;
     const float epsilon = epsilon_;
-    for (std::size_t i = 0; i < theta.size(); ++i) {
-      const float clipped = scale * g[i];
-      m[i] = beta1 * m[i] + rest1 * clipped;
-      v[i] = beta2 * v[i] + rest2 * (clipped * clipped);
-      theta[i] = keep * theta[i] - rate * (m[i] / (std::sqrt(v[i]) * correction + epsilon));
-    }
+    vectorised([=] {
+      RUBATO_ELEMENTWISE
+      for (std::size_t i = 0; i < theta.size(); ++i) {
+        const float clipped = scale * g[i];
+        m[i] = beta1 * m[i] + rest1 * clipped;
+        v[i] = beta2 * v[i] + rest2 * (clipped * clipped);
+        theta[i] = keep * theta[i] - rate * (m[i] / (std::sqrt(v[i]) * correction + epsilon));
+      }
+    });
   }
 
   double beta1_;
@@ -168,7 +178,10 @@ inner_state mean_of(std::span<const inner_state* const> states) {
     for (const auto* state : states) {
       if (i >= state->buffers.size()) continue;
       const auto values = std::as_const(*state->buffers[i]).span();
-      for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += share * values[j];
+      vectorised([=] {
+        RUBATO_ELEMENTWISE
+        for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += share * values[j];
+      });
     }
   }
   return mean;

@@ -1,5 +1,6 @@
 // What an outer method's update() sees: a short piece of every buffer, as Eigen arrays, so that a
-// method is written as its formula and all its statements find their operands in the L1 cache.
+// method is written as its formula and all its statements find their operands in the L1 cache. What
+// is assigned to a piece is computed in the instruction set in use (config/instruction_set.hpp).
 // For the methods' .cpp files only; everybody else calls outer_optimizer::merge.
 #pragma once
 
@@ -9,9 +10,39 @@
 #include <cstdint>
 #include <span>
 
+#include "config/instruction_set.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
+
+/// A piece of a buffer that is written to. Eigen's own assignment goes in steps of as many floats
+/// as the compiler was told of when Eigen was included; this one has the compiler make steps for
+/// each instruction set out of the formula for one element.
+class written_piece : public Eigen::Map<Eigen::ArrayXf> {
+ public:
+  using map = Eigen::Map<Eigen::ArrayXf>;
+  using map::map;
+  written_piece(const written_piece&) = default;
+
+  /// An expression may have this very piece in it, but no other that overlaps.
+  template <class Expression>
+  written_piece& operator=(const Eigen::ArrayBase<Expression>& values) {
+    vectorised([to = data(), count = size(), formula = values.derived()] {
+      const Eigen::internal::evaluator<Expression> value(formula);
+      RUBATO_ELEMENTWISE
+      for (Eigen::Index i = 0; i < count; ++i) to[i] = value.coeff(i);
+    });
+    return *this;
+  }
+  written_piece& operator=(const written_piece& values) {
+    return *this = static_cast<const map&>(values);
+  }
+
+  template <class Expression>
+  written_piece& operator+=(const Eigen::ArrayBase<Expression>& values) {
+    return *this = *this + values;
+  }
+};
 
 /// Elements [first, first + theta.size()) of one merge. Blocks are independent of each other.
 struct merge_block {
@@ -19,12 +50,12 @@ struct merge_block {
   double inner_lr;  // gamma: the workers' learning rate, see outer_optimizer::merge
   Eigen::Map<const Eigen::ArrayXf> theta;
   Eigen::Map<const Eigen::ArrayXf> g;
-  Eigen::Map<Eigen::ArrayXf> theta_next;
+  written_piece theta_next;
   std::span<const buffer_ptr> buffers;
   std::size_t first;
 
   /// The block's piece of the state buffer at `index` of outer_optimizer::buffer_names().
-  Eigen::Map<Eigen::ArrayXf> state(std::size_t index) const {
+  written_piece state(std::size_t index) const {
     return {buffers[index]->data() + first, theta.size()};
   }
 };

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "config/instruction_set.hpp"
 #include "config/parallel.hpp"
 #include "optim/streaming.hpp"
 
@@ -134,12 +135,18 @@ void merger::merge_trainable(const step& s, std::size_t first) {
     if (pending_sum_ != nullptr) {
       const auto sum = pending_sum_->span().subspan(first, count);
       if (s.result == nullptr) {
-        for (std::size_t i = 0; i < count; ++i) sum[i] += g[i];
+        vectorised([=] {
+          RUBATO_ELEMENTWISE
+          for (std::size_t i = 0; i < count; ++i) sum[i] += g[i];
+        });
         continue;
       }
       const auto n = static_cast<float>(accumulate_);
       const auto mean = std::span(room.g).first(count);
-      for (std::size_t i = 0; i < count; ++i) mean[i] = (sum[i] + g[i]) / n;
+      vectorised([=] {
+        RUBATO_ELEMENTWISE
+        for (std::size_t i = 0; i < count; ++i) mean[i] = (sum[i] + g[i]) / n;
+      });
       std::fill(sum.begin(), sum.end(), 0.0F);
       g = mean;
     }
@@ -172,7 +179,7 @@ std::span<const float> merger::combine(const step& s, std::size_t first, std::si
     }
     if (needs_base()) correct(first, s.current, *input.base, changed);
   }
-  const auto& only = room.deltas.front();
+  const auto only = room.deltas.front();
   const auto g = std::span(room.g).first(count);
   if (room.deltas.size() > 1) {
     weighted_mean(room.deltas, s.weights, g);
@@ -180,7 +187,10 @@ std::span<const float> merger::combine(const step& s, std::size_t first, std::si
   }
   if (s.weights[0] == 1.0) return only;
   const auto weight = static_cast<float>(s.weights[0]);
-  for (std::size_t i = 0; i < count; ++i) g[i] = weight * only[i];
+  vectorised([=] {
+    RUBATO_ELEMENTWISE
+    for (std::size_t i = 0; i < count; ++i) g[i] = weight * only[i];
+  });
   return g;
 }
 
@@ -190,9 +200,11 @@ void merger::correct(std::size_t first, const parameter_buffer& current,
   const auto theta = current.span().subspan(first, delta.size());
   const auto base = start.span().subspan(first, delta.size());
   compensation_.apply(first, theta, base, delta);
-  if (from_current_) {
+  if (!from_current_) return;
+  vectorised([=] {
+    RUBATO_ELEMENTWISE
     for (std::size_t i = 0; i < delta.size(); ++i) delta[i] += theta[i] - base[i];
-  }
+  });
 }
 
 /// The averaged section, which is short. `share` of it is replaced.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "config/instruction_set.hpp"
 #include "config/parallel.hpp"
 
 namespace rubato {
@@ -23,7 +24,7 @@ constexpr std::size_t lanes = 16;
 // Element j of a block goes to accumulator j % 16, so that every instruction set can keep the
 // accumulators in its registers and still add in this very order. The product of two floats is
 // exact in double: a fused multiply-add would give the same sum.
-double block_dot(const float* x, const float* y, std::size_t count) {
+double dot_in_order(const float* x, const float* y, std::size_t count) {
   std::array<double, lanes> sums{};
   std::size_t first = 0;
   for (; first + lanes <= count; first += lanes) {
@@ -37,6 +38,10 @@ double block_dot(const float* x, const float* y, std::size_t count) {
   double total = 0.0;
   for (const double sum : sums) total += sum;
   return total;
+}
+
+double block_dot(const float* x, const float* y, std::size_t count) {
+  return vectorised([=] { return dot_in_order(x, y, count); });
 }
 
 /// The sum of what of_block(first, count) returns for each block, in their order.
@@ -82,11 +87,15 @@ double dot(const value_reader& x, std::span<const float> y, std::size_t threads)
 bool all_finite(std::span<const float> x) {
   constexpr std::uint32_t exponent = 0x7f800000;  // all ones in NaN and infinity only
   for (std::size_t first = 0; first < x.size(); first += block_size) {
-    std::uint32_t found = 0;
-    for (const float value : x.subspan(first, std::min(block_size, x.size() - first))) {
-      found |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1 : 0;
-    }
-    if (found != 0) return false;
+    const bool finite =
+        vectorised([=, block = x.subspan(first, std::min(block_size, x.size() - first))] {
+          std::uint32_t found = 0;
+          for (const float value : block) {
+            found |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent ? 1 : 0;
+          }
+          return found == 0;
+        });
+    if (!finite) return false;
   }
   return true;
 }
@@ -121,18 +130,20 @@ void weighted_mean(std::span<const std::span<const float>> inputs, std::span<con
   }
 
   // Elementwise, so the size of a piece is free; this one stays in the L1 cache.
-  std::array<double, 1024> sums;
-  for (std::size_t first = 0; first < out.size(); first += sums.size()) {
-    const std::size_t count = std::min(sums.size(), out.size() - first);
-    std::fill_n(sums.begin(), count, 0.0);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const double weight = weights[i];
-      const float* x = inputs[i].data() + first;
-      for (std::size_t j = 0; j < count; ++j) sums[j] += weight * static_cast<double>(x[j]);
-    }
-    for (std::size_t j = 0; j < count; ++j) {
-      out[first + j] = static_cast<float>(sums[j] / total_weight);
-    }
+  std::array<double, 1024> room;
+  for (std::size_t first = 0; first < out.size(); first += room.size()) {
+    const std::size_t count = std::min(room.size(), out.size() - first);
+    vectorised([=, sums = room.data(), mean = out.data() + first] {
+      std::fill_n(sums, count, 0.0);
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const double weight = weights[i];
+        const float* x = inputs[i].data() + first;
+        RUBATO_ELEMENTWISE
+        for (std::size_t j = 0; j < count; ++j) sums[j] += weight * static_cast<double>(x[j]);
+      }
+      RUBATO_ELEMENTWISE
+      for (std::size_t j = 0; j < count; ++j) mean[j] = static_cast<float>(sums[j] / total_weight);
+    });
   }
 }
 

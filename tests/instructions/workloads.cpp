@@ -1,5 +1,6 @@
 // What instructions are counted of: workloads NAME COUNT does the same COUNT times. Without threads
-// and clocks, so that a count says the same on every machine.
+// and clocks, and in the instruction set that all have, so that a count says the same on every
+// machine.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <string>
 #include <variant>
 
+#include "config/instruction_set.hpp"
 #include "coordination/coordinator.hpp"
 #include "coordination/event_queue.hpp"
 #include "optim/merger.hpp"
@@ -112,6 +114,7 @@ void settle(std::int64_t count) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
+  use_instruction_set("baseline");
   const std::string name = argv[1];
   const std::int64_t count = std::atoll(argv[2]);
   if (name == "merge") {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/error.hpp"
+#include "config/instruction_set.hpp"
 #include "config/random.hpp"
 #include "optim/methods.hpp"
 
@@ -109,9 +110,11 @@ TEST_CASE(
                      expected->span().first(size), inner_lr);
   }
 
-  for (const int threads : {1, 2, 3, 7}) {
+  const auto sets = instruction_sets_here();
+  for (const std::size_t threads : {1, 2, 3, 4, 7}) {
     CAPTURE(threads);
-    c.outer.threads = threads;
+    use_instruction_set(name(sets[threads % sets.size()]));
+    c.outer.threads = static_cast<std::int64_t>(threads);
     merger m(layout, c);
     auto current = first;
     for (int i = 0; i < 3; ++i) current = merge_one(m, current, delta);
@@ -119,6 +122,7 @@ TEST_CASE(
     CHECK(std::memcmp(current->data() + layout.end(section::averaged),
                       first->data() + layout.end(section::averaged), 5 * sizeof(float)) == 0);
   }
+  use_instruction_set("auto");
 }
 
 TEST_CASE("updates that are read in parts are merged as whole ones are") {

@@ -7,6 +7,8 @@
 #include <stdexcept>
 
 #include "config/random.hpp"
+#include "optim/merger.hpp"
+#include "tests/each_instruction_set.hpp"
 
 using namespace rubato;
 
@@ -112,6 +114,34 @@ TEST_CASE("a part of an update comes out as in the whole") {
     CHECK_THROWS_AS(part(0, block_values + 1), std::invalid_argument);
     CHECK_THROWS_AS(part(2 * block_values, shared), std::invalid_argument);
     CHECK_THROWS_AS(part(coded, shared + 1), std::invalid_argument);
+  }
+}
+
+TEST_CASE("an update decoded block by block in a merge gives the bits of one decoded before") {
+  // Longer than a block of a merge, with an end within a block of the codec.
+  parameter_layout layout;
+  layout.add("weight", {3 * static_cast<std::int64_t>(merge_block_size) + 80});
+  const auto start = std::make_shared<random_buffer>(layout, 1);
+  const auto update = std::make_shared<random_buffer>(layout, 2);
+  parameter_buffer kept(layout.size());
+  for (const codec c : all_codecs) {
+    std::vector<version_ptr> results;
+    parameter_buffer bytes(encoded_floats(c, layout));
+    encode_update(c, layout, *update, nullptr, kept, bytes);
+    const auto decoded = std::make_shared<parameter_buffer>(layout.size());
+    decode_update(c, layout, bytes_of(bytes), *decoded);
+    const merge_input before{decoded, nullptr, 0.7};
+    merge_input on_the_way{nullptr, nullptr, 0.7};
+    on_the_way.read = [&](std::size_t first, std::span<float> out) {
+      decode_part(c, layout, bytes_of(bytes), first, out);
+    };
+    in_each_instruction_set([&] {
+      for (const merge_input& input : {before, on_the_way}) {
+        results.push_back(merger(layout, config()).merge(start, std::span(&input, 1), 0.0));
+        REQUIRE(std::memcmp(results.back()->data(), results.front()->data(),
+                            layout.size() * sizeof(float)) == 0);
+      }
+    });
   }
 }
 
