@@ -38,11 +38,11 @@ std::int64_t lane_count(const config& c) {
 }
 
 std::shared_ptr<run_context> make_context(const config& c, const run_parts& parts,
-                                          bool initial_version) {
+                                          bool initial_version, data_use use) {
   auto run = std::make_shared<run_context>();
   run->settings = c;
-  run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c));
-  check_halves(c, *run->data);
+  run->data = parts.data ? parts.data : std::shared_ptr<const dataset>(make_dataset(c, use));
+  if (use == data_use::all) check_halves(c, *run->data);
   run->shard_weights = shard_weights(c, *run->data);
   run->make_learner = parts.make_learner ? parts.make_learner : make_learner_factory(c, *run->data);
   const auto model = run->make_learner();

@@ -11,6 +11,7 @@
 
 #include "actors/context.hpp"
 #include "actors/run.hpp"
+#include "data/data_use.hpp"
 #include "messages/caf.hpp"
 #include "network/handshake.hpp"
 
@@ -23,9 +24,9 @@ constexpr std::size_t scheduler_threads = 2;
 /// Rounds that this machine computes at once, as its settings say.
 std::int64_t lane_count(const config& c);
 
-/// Loads the data and builds the model; with `initial_version` also that. Takes long.
+/// Loads the data for that use and builds the model; with `initial_version` also that. Takes long.
 std::shared_ptr<run_context> make_context(const config& c, const run_parts& parts,
-                                          bool initial_version);
+                                          bool initial_version, data_use use = data_use::all);
 
 /// What other nodes of the run must have as well; `version` is the program's.
 run_manifest manifest_of(const run_context& run, const std::string& version);

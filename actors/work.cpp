@@ -54,7 +54,7 @@ void work_for(const work_setup& setup, const run_parts& parts) {
     std::vector<std::string> notes;
     const auto c =
         load_config({.layers = {{mine, "this node"}, {run, "the server's config"}}}, &notes);
-    return run_context_ptr(make_context(c, parts, false));
+    return run_context_ptr(make_context(c, parts, false, data_use::training));
   };
   const auto result = courier.result;
 

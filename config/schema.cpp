@@ -278,10 +278,11 @@ std::vector<key_spec> declare_keys() {
                "first dimension of each is the examples."},
       {.name = "data.held_out_paths",
        .member = at([](auto& c) -> auto& { return c.data.held_out_paths; }),
-       .scope = key_scope::node,
        .used_when = of_tensors,
-       .help = "Files or folders, as in data.paths, with examples to evaluate on; dealt evenly to "
-               "the shards. Empty: a share of those in data.paths, see data.held_out."},
+       .help =
+           "Files or folders, as in data.paths, with examples to evaluate on; dealt evenly to "
+           "the shards. Empty: a share of those in data.paths, see data.held_out. Nodes that train "
+           "for a server do not read them."},
       {.name = "data.tokenizer",
        .member = at([](auto& c) -> auto& { return c.data.tokenizer; }),
        .choices = {"bytes"},

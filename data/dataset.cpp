@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "config/error.hpp"
+#include "data/data_use.hpp"
 #include "data/gaussian_mixtures.hpp"
 #include "data/images/image_dataset.hpp"
 #include "data/map_dataset.hpp"
@@ -25,12 +28,16 @@ std::vector<double> shard_weights(const config& c, const dataset& data) {
 }
 
 std::unique_ptr<dataset> make_dataset(const config& c) {
-  if (auto registered = make_registered_dataset(c)) return registered;
+  return make_dataset(c, data_use::all);
+}
+
+std::unique_ptr<dataset> make_dataset(const config& c, data_use use) {
+  if (auto registered = make_registered_dataset(c, use)) return registered;
   if (c.data.kind == "text") return std::make_unique<text_dataset>(c);
-  if (c.data.kind == "tokens") return std::make_unique<token_dataset>(c);
-  if (c.data.kind == "tensors") return std::make_unique<tensor_dataset>(c);
+  if (c.data.kind == "tokens") return std::make_unique<token_dataset>(c, use);
+  if (c.data.kind == "tensors") return std::make_unique<tensor_dataset>(c, use);
   if (c.data.kind == "gaussian-mixtures") return std::make_unique<gaussian_mixtures>(c);
-  return make_image_dataset(c);
+  return make_image_dataset(c, std::thread::hardware_concurrency(), use);
 }
 
 }  // namespace rubato

@@ -25,7 +25,7 @@ registry<map_dataset_maker>& registered_datasets() {
 /// decides on; the first of it are held out, the others are the shard.
 class sampled_dataset final : public dataset {
  public:
-  sampled_dataset(std::unique_ptr<map_dataset> examples, const config& c)
+  sampled_dataset(std::unique_ptr<map_dataset> examples, const config& c, data_use use)
       : examples_(std::move(examples)),
         kind_(c.data.kind),
         seed_(static_cast<std::uint64_t>(c.run.seed)),
@@ -48,8 +48,11 @@ class sampled_dataset final : public dataset {
       throw usage_error(fmt::format("data.kind = \"{}\": its {} parts have {} examples, not all {}",
                                     kind_, shards_.size(), first, examples_->size()));
     }
-    for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
-      held_out_.push_back(make_held_out(shard, c.evaluate.batches));
+    const auto any = get({number(0, shards_[0].held_out)});
+    tokens_per_batch_ = any.tokens.empty() ? batch_size_ : batch_size_ * any.length;
+    held_out_.resize(shards_.size());
+    for (std::size_t shard = 0; use == data_use::all && shard < shards_.size(); ++shard) {
+      held_out_[shard] = make_held_out(shard, c.evaluate.batches);
     }
   }
 
@@ -70,10 +73,7 @@ class sampled_dataset final : public dataset {
   data_shape shape() const override { return examples_->shape(); }
   double bytes_per_token() const override { return 0.0; }
 
-  std::int64_t tokens_per_batch() const override {
-    const auto& any = held_out_.front().front();
-    return any.tokens.empty() ? batch_size_ : batch_size_ * any.length;
-  }
+  std::int64_t tokens_per_batch() const override { return tokens_per_batch_; }
 
   batch training_batch(std::size_t shard, std::uint64_t position) const override {
     const auto size = static_cast<std::uint64_t>(batch_size_);
@@ -136,6 +136,7 @@ class sampled_dataset final : public dataset {
   std::string kind_;
   std::uint64_t seed_;
   std::int64_t batch_size_;
+  std::int64_t tokens_per_batch_ = 0;
   std::vector<shard_range> shards_;
   std::vector<std::vector<batch>> held_out_;  // of each shard
 };
@@ -156,10 +157,10 @@ void register_dataset(own_choice choice, map_dataset_maker make) {
   registered_datasets().add(choice, std::move(make));
 }
 
-std::unique_ptr<dataset> make_registered_dataset(const config& c) {
+std::unique_ptr<dataset> make_registered_dataset(const config& c, data_use use) {
   const auto* make = registered_datasets().find(c.data.kind);
   if (make == nullptr) return nullptr;
-  return std::make_unique<sampled_dataset>((*make)(c), c);
+  return std::make_unique<sampled_dataset>((*make)(c), c, use);
 }
 
 }  // namespace rubato

@@ -12,6 +12,7 @@
 
 #include "config/config.hpp"
 #include "config/registration.hpp"
+#include "data/data_use.hpp"
 #include "data/dataset.hpp"
 
 namespace rubato {
@@ -53,8 +54,8 @@ using map_dataset_maker = std::function<std::unique_ptr<map_dataset>(const confi
 /// add_choice() for what is thrown, and when.
 void register_dataset(own_choice choice, map_dataset_maker make);
 
-/// The registered data set that data.kind names, ready to train on; null if that is Rubato's own.
+/// The registered data set that data.kind names, ready for that use; null if that is Rubato's own.
 /// Throws usage_error if a part has fewer than two examples or there is none.
-std::unique_ptr<dataset> make_registered_dataset(const config& c);
+std::unique_ptr<dataset> make_registered_dataset(const config& c, data_use use);
 
 }  // namespace rubato

@@ -255,7 +255,9 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
                                                                    : role::restored);
     }
     module.set_training(false);
-    module.forward(data.held_out(0).front());
+    if (const auto& held_out = data.held_out(0); !held_out.empty()) {
+      module.forward(held_out.front());
+    }
     if (on_virtual_clock && !generator.get_state().equal(drawn_before)) {
       throw refusal(fmt::format("forward() draws random numbers{}", why_not));
     }

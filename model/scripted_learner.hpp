@@ -7,11 +7,12 @@
 
 namespace rubato {
 
-/// The factory for model.kind = "torchscript". Reads model.path once, tries a step and an
-/// evaluation with the data's first batches, and throws usage_error if the file is no such module,
-/// the module throws, or it is one that cannot be trained: without parameters, with others than
-/// Float, with a loss that is no scalar or depends on no parameter, with state of its own that
-/// cannot be carried along, or, on the virtual clock, with random operations.
+/// The factory for model.kind = "torchscript". Reads model.path once, tries a step and,
+/// where something is held out, an evaluation with the data's first batches, and throws usage_error
+/// if the file is no such module, the module throws, or it is one that cannot be trained: without
+/// parameters, with others than Float, with a loss that is no scalar or depends on no parameter,
+/// with state of its own that cannot be carried along, or, on the virtual clock, with random
+/// operations.
 ///
 /// Parameters are called as in Python's state_dict and are those of the file in a new learner.
 /// Buffers of Float that training changes are the section `averaged`; others that it changes are

@@ -16,8 +16,9 @@ namespace fs = std::filesystem;
 
 bool may_differ(const key_spec& spec) {
   const auto section = spec.section();
-  return spec.scope == key_scope::node || spec.name == "run.name" || section == "evaluate" ||
-         section == "record" || section == "checkpoint" || spec.name == "journal.keep";
+  return spec.scope == key_scope::node || spec.name == "run.name" ||
+         spec.name == "data.held_out_paths" || section == "evaluate" || section == "record" ||
+         section == "checkpoint" || spec.name == "journal.keep";
 }
 
 }  // namespace

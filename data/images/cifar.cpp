@@ -92,14 +92,17 @@ void append(const fs::path& path, const version& v, stored_images::part_data& pa
 
 }  // namespace
 
-std::unique_ptr<image_set> read_cifar(const config& c) {
+std::unique_ptr<image_set> read_cifar(const config& c, data_use use) {
   const auto& v = c.data.kind == "cifar10" ? cifar10 : cifar100;
   stored_images::part_data training, held_out;
   bad_files bad(c);
+  const bool evaluates = use == data_use::all;
   const auto files = find_files(c, v);
   for (const auto& path : files) {
+    const bool is_held_out = starts_with(path, "test");
+    if (is_held_out && !evaluates) continue;
     try {
-      append(path, v, starts_with(path, "test") ? held_out : training);
+      append(path, v, is_held_out ? held_out : training);
     } catch (const bad_image& why) {
       bad.add(path.string(), why);
     }
@@ -115,7 +118,9 @@ std::unique_ptr<image_set> read_cifar(const config& c) {
     throw missing("train on", fmt::format("{}", c.data.kind == "cifar10" ? "data_batch_1.bin"
                                                                          : v.training_files));
   }
-  if (held_out.labels.empty()) throw missing("evaluate on", std::string(v.held_out_file));
+  if (evaluates && held_out.labels.empty()) {
+    throw missing("evaluate on", std::string(v.held_out_file));
+  }
   return std::make_unique<stored_images>(size, v.classes, v.how, std::move(training),
                                          std::move(held_out), bad.notes(files.size()));
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "data/data_use.hpp"
 #include "data/images/image_set.hpp"
 
 namespace rubato {
@@ -14,8 +15,8 @@ namespace rubato {
 /// out, any other is trained on. The classes of CIFAR-100 are the 100 fine ones.
 ///
 /// A file must be whole records, with labels that there are; a bad one is left out as a whole, if
-/// data.bad_files allows it. Throws usage_error for that, for paths that do not exist, and where
-/// nothing is left to train or to evaluate on.
-std::unique_ptr<image_set> read_cifar(const config& c);
+/// data.bad_files allows it. To train alone what is held out is not read. Throws usage_error for
+/// that, for paths that do not exist, and where nothing is left to train or to evaluate on.
+std::unique_ptr<image_set> read_cifar(const config& c, data_use use = data_use::all);
 
 }  // namespace rubato

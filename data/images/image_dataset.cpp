@@ -19,17 +19,17 @@ namespace {
 /// Which images are dealt out evenly; keeps their shuffles apart.
 enum deal : std::uint64_t { training, held_out };
 
-std::unique_ptr<image_set> make_images(const config& c, std::size_t threads) {
+std::unique_ptr<image_set> make_images(const config& c, std::size_t threads, data_use use) {
   if (c.data.kind == "synthetic-images") return std::make_unique<synthetic_images>(c);
-  if (c.data.kind == "image-folder") return std::make_unique<image_folder>(c, threads);
-  if (c.data.kind == "cifar10" || c.data.kind == "cifar100") return read_cifar(c);
+  if (c.data.kind == "image-folder") return std::make_unique<image_folder>(c, threads, use);
+  if (c.data.kind == "cifar10" || c.data.kind == "cifar100") return read_cifar(c, use);
   throw usage_error(fmt::format("data.kind = \"{}\" is not a kind of data set", c.data.kind));
 }
 
 }  // namespace
 
 image_dataset::image_dataset(const config& c, std::unique_ptr<image_set> images,
-                             std::size_t threads)
+                             std::size_t threads, data_use use)
     : images_(std::move(images)),
       shape_(images_->shape()),
       seed_(static_cast<std::uint64_t>(c.run.seed)),
@@ -44,6 +44,15 @@ image_dataset::image_dataset(const config& c, std::unique_ptr<image_set> images,
                     "on, but there are {}",
                     shards, at_least, shards * at_least, labels.size()));
   }
+  shards_ = c.data.split == "iid" ? split_evenly(labels.size(), shards, deal::training)
+                                  : split_by_label(labels, static_cast<std::size_t>(shape_.classes),
+                                                   shards, c.data.concentration, at_least);
+  held_out_.resize(shards);
+  if (use == data_use::all) hold_out(c, threads);
+}
+
+void image_dataset::hold_out(const config& c, std::size_t threads) {
+  const auto shards = held_out_.size();
   const auto evaluated = images_->labels(image_part::held_out).size();
   if (evaluated < shards) {
     throw usage_error(
@@ -51,11 +60,7 @@ image_dataset::image_dataset(const config& c, std::unique_ptr<image_set> images,
                     "are {}",
                     shards, evaluated));
   }
-  shards_ = c.data.split == "iid" ? split_evenly(labels.size(), shards, deal::training)
-                                  : split_by_label(labels, static_cast<std::size_t>(shape_.classes),
-                                                   shards, c.data.concentration, at_least);
   const auto shares = split_evenly(evaluated, shards, deal::held_out);
-  held_out_.resize(shards);
   in_parallel(shards, std::max<std::size_t>(threads, 1), [&](std::size_t shard) {
     held_out_[shard] = make_held_out(shares[shard], c.evaluate.batches);
   });
@@ -125,9 +130,10 @@ void image_dataset::write_training_image(std::size_t shard, std::uint64_t sample
                                 list.size(), shard, notes().front()));
 }
 
-std::unique_ptr<image_dataset> make_image_dataset(const config& c, std::size_t threads) {
+std::unique_ptr<image_dataset> make_image_dataset(const config& c, std::size_t threads,
+                                                  data_use use) {
   threads = std::max<std::size_t>(threads, 1);
-  return std::make_unique<image_dataset>(c, make_images(c, threads), threads);
+  return std::make_unique<image_dataset>(c, make_images(c, threads, use), threads, use);
 }
 
 }  // namespace rubato

@@ -5,6 +5,7 @@
 #include <memory>
 #include <thread>
 
+#include "data/data_use.hpp"
 #include "data/dataset.hpp"
 #include "data/images/image_set.hpp"
 #include "data/images/label_shards.hpp"
@@ -20,9 +21,10 @@ namespace rubato {
 class image_dataset final : public dataset {
  public:
   /// Uses data.{batch_size,shards,split,concentration,augment}, evaluate.batches and run.seed, and
-  /// so many threads to make the held-out batches. Throws usage_error if there are too few images,
-  /// or one that is needed here is of no use and must not be skipped.
-  image_dataset(const config& c, std::unique_ptr<image_set> images, std::size_t threads);
+  /// so many threads to make the held-out batches, unless it is to train alone. Throws usage_error
+  /// if there are too few images, or one that is needed here is of no use and must not be skipped.
+  image_dataset(const config& c, std::unique_ptr<image_set> images, std::size_t threads,
+                data_use use = data_use::all);
 
   std::size_t shards() const override { return shards_.size(); }
   shard_info info(std::size_t shard) const override;
@@ -49,6 +51,7 @@ class image_dataset final : public dataset {
   bool has_slow_batches() const override { return images_->is_slow(); }
 
  private:
+  void hold_out(const config& c, std::size_t threads);
   void write_training_image(std::size_t shard, std::uint64_t sample, batch& b) const;
   std::vector<batch> make_held_out(const std::vector<std::uint32_t>& share,
                                    std::int64_t most_batches) const;
@@ -62,9 +65,10 @@ class image_dataset final : public dataset {
   std::vector<std::vector<batch>> held_out_;  // of each shard
 };
 
-/// The images that data.kind and data.paths mean, ready to train on, made on so many threads.
+/// The images that data.kind and data.paths mean, ready for that use, made on so many threads.
 /// Throws usage_error if they cannot be used.
 std::unique_ptr<image_dataset> make_image_dataset(
-    const config& c, std::size_t threads = std::thread::hardware_concurrency());
+    const config& c, std::size_t threads = std::thread::hardware_concurrency(),
+    data_use use = data_use::all);
 
 }  // namespace rubato

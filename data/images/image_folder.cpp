@@ -58,7 +58,7 @@ std::optional<bad_image> look_at(const std::string& path) {
 
 }  // namespace
 
-image_folder::image_folder(const config& c, std::size_t threads)
+image_folder::image_folder(const config& c, std::size_t threads, data_use use)
     : size_(c.data.image_size), bad_(c) {
   const auto& paths = c.data.paths;
   if (paths.size() != 1 || paths[0].size() != 1) {
@@ -69,7 +69,8 @@ image_folder::image_folder(const config& c, std::size_t threads)
   const auto val = root / "val";
   bool has_parts = false;
   try {
-    has_parts = fs::is_directory(train) && fs::is_directory(val);
+    const bool evaluates = use == data_use::all;
+    has_parts = evaluates ? fs::is_directory(train) && fs::is_directory(val) : has_folders(train);
     if (!has_parts && has_folders(train)) {
       throw folder_error(root,
                          "has train/ but no val/; add it, or name train/ itself to hold out a "
@@ -88,7 +89,7 @@ image_folder::image_folder(const config& c, std::size_t threads)
                                      classes_.size()));
     }
     training_ = find((has_parts ? train : root).string());
-    if (has_parts) held_out_ = find(val.string());
+    if (has_parts && evaluates) held_out_ = find(val.string());
   } catch (const fs::filesystem_error& error) {
     throw folder_error(error.path1().empty() ? root : error.path1(),
                        fmt::format("cannot be read ({}); check the path and its permissions",

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "data/data_use.hpp"
 #include "data/images/bad_files.hpp"
 #include "data/images/image_set.hpp"
 
@@ -13,10 +14,10 @@ namespace rubato {
 /// data.paths names one folder. Where that has folders train/ and val/, they hold the classes to
 /// train on and to evaluate on; else the folder itself does, and of each class a share of
 /// data.held_out (at least one image, and not the last) is held out; a train/ of folders without
-/// val/ is refused. Every folder that has classes
-/// is read alike: each folder in it is a class, in the order of their names, with all files in and
-/// below it; files beside the classes, and whatever has a name that begins with a dot, are left
-/// alone.
+/// val/ is refused, unless to train alone, where nothing looks into val/. Every folder that has
+/// classes is read alike: each folder in it is a class, in the order of their names, with all files
+/// in and below it; files beside the classes, and whatever has a name that begins with a dot, are
+/// left alone.
 ///
 /// All files are looked at once, at their beginning and end. What is no image is counted and either
 /// refused or left out before anything else, as data.bad_files says; so is a file that is found
@@ -30,7 +31,7 @@ class image_folder final : public image_set {
   /// Looks at all files on so many threads, at least 1. Uses
   /// data.{paths,held_out,image_size,bad_files}. Throws usage_error for a folder that is missing,
   /// unreadable or without usable images in some class.
-  image_folder(const config& c, std::size_t threads);
+  image_folder(const config& c, std::size_t threads, data_use use = data_use::all);
 
   data_shape shape() const override;
   const std::vector<std::int32_t>& labels(image_part part) const override {

@@ -39,7 +39,7 @@ std::string describe(element_type type, const std::vector<std::int64_t>& extents
 
 }  // namespace
 
-tensor_dataset::tensor_dataset(const config& c)
+tensor_dataset::tensor_dataset(const config& c, data_use use)
     : seed_(static_cast<std::uint64_t>(c.run.seed)),
       batch_size_(c.data.batch_size),
       names_(c.data.tensors),
@@ -57,6 +57,7 @@ tensor_dataset::tensor_dataset(const config& c)
     deal(i, shards, own_held_out ? 0.0 : c.data.held_out);
     if (by_file) name_last_shard(c.data.paths[i]);
   }
+  if (use == data_use::training) return;
   if (own_held_out) {
     pools_.emplace_back();
     for (std::size_t i = 0; i < c.data.held_out_paths.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_use.hpp"
 #include "data/dataset.hpp"
 #include "data/tensors/tensor_file.hpp"
 
@@ -24,9 +25,10 @@ class tensor_dataset final : public dataset {
  public:
   /// Opens the files that data.paths names; uses
   /// data.{tensors,batch_size,held_out,held_out_paths,shards,split}, evaluate.batches and run.seed.
+  /// To train alone it opens none of data.held_out_paths.
   /// Throws usage_error naming file and tensor: missing, damaged, of another type or shape than
   /// elsewhere, or of another number of examples; or saying that there are too few of these.
-  explicit tensor_dataset(const config& c);
+  explicit tensor_dataset(const config& c, data_use use = data_use::all);
 
   std::size_t shards() const override { return shards_.size(); }
   shard_info info(std::size_t shard) const override;

@@ -31,6 +31,18 @@ batch read_rows(const token_shard& shard, std::span<const std::uint64_t> starts,
   return result;
 }
 
+/// As many as are wanted and there are, for held_out().
+std::vector<batch> read_held_out(const token_shard& shard, const window_plan& plan,
+                                 std::int64_t most_batches) {
+  const auto starts = held_out_windows(plan, shard.tokens(), most_batches);
+  std::vector<batch> batches;
+  for (std::size_t first = 0; first < starts.size(); first += plan.batch_size) {
+    const auto rows = std::min<std::size_t>(starts.size() - first, plan.batch_size);
+    batches.push_back(read_rows(shard, std::span(starts).subspan(first, rows), plan.length));
+  }
+  return batches;
+}
+
 /// With each document's end.
 std::uint64_t size_of(const manifest_part& part) {
   return part.text_bytes + part.documents;
@@ -38,7 +50,7 @@ std::uint64_t size_of(const manifest_part& part) {
 
 }  // namespace
 
-token_dataset::token_dataset(const config& c)
+token_dataset::token_dataset(const config& c, data_use use)
     : plan_{static_cast<std::uint64_t>(c.run.seed), c.data.batch_size, c.model.sequence_length} {
   if (c.data.paths.size() != 1 || c.data.paths[0].size() != 1) {
     throw usage_error("data.paths must name one folder that `rubato data prepare` has made");
@@ -60,12 +72,10 @@ token_dataset::token_dataset(const config& c)
     held_out_bytes += size_of(shard.held_out);
     held_out_tokens += shard.held_out.tokens;
 
-    const auto held_out = open_part(folder, corpus_, shard.held_out);
-    const auto starts = held_out_windows(plan_, held_out.tokens(), c.evaluate.batches);
     std::vector<batch> batches;
-    for (std::size_t first = 0; first < starts.size(); first += plan_.batch_size) {
-      const auto rows = std::min<std::size_t>(starts.size() - first, plan_.batch_size);
-      batches.push_back(read_rows(held_out, std::span(starts).subspan(first, rows), plan_.length));
+    if (use == data_use::all) {
+      const auto held_out = open_part(folder, corpus_, shard.held_out);
+      batches = read_held_out(held_out, plan_, c.evaluate.batches);
     }
     shard_info info{shard.name, shard.files, 0, size_of(shard.training), size_of(shard.held_out)};
     auto training = open_part(folder, corpus_, shard.training);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/data_use.hpp"
 #include "data/dataset.hpp"
 #include "data/tokens/manifest.hpp"
 #include "data/tokens/token_shard.hpp"
@@ -18,9 +19,9 @@ namespace rubato {
 class token_dataset final : public dataset {
  public:
   /// Opens the corpus in the folder that data.paths names; uses model.sequence_length,
-  /// data.batch_size, evaluate.batches and run.seed. Throws usage_error naming the file: missing,
-  /// damaged or too short.
-  explicit token_dataset(const config& c);
+  /// data.batch_size, evaluate.batches and run.seed. To train alone it opens no file of what is
+  /// held out. Throws usage_error naming the file: missing, damaged or too short.
+  explicit token_dataset(const config& c, data_use use = data_use::all);
 
   std::size_t shards() const override { return shards_.size(); }
   shard_info info(std::size_t shard) const override { return shards_.at(shard).info; }

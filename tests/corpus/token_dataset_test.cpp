@@ -118,6 +118,24 @@ TEST_CASE(
   CHECK(data.held_out(1)[0].examples == 3);  // 39 tokens to predict, 10 in a row
 }
 
+TEST_CASE("who only trains on a corpus needs no files of what is held out") {
+  const temporary_folder folder;
+  write_corpus(folder);
+  const auto c = config_for(folder);
+  const token_dataset all(c);
+  for (const auto& shard : read_manifest(folder.string()).shards) {
+    REQUIRE(std::filesystem::remove(folder / shard.held_out.file));
+  }
+  CHECK(error_of(c) != "no error");
+  const auto training = make_dataset(c, data_use::training);
+  REQUIRE(training->shards() == 2);
+  for (std::size_t shard = 0; shard < 2; ++shard) {
+    CHECK(training->held_out(shard).empty());
+    CHECK(training->info(shard).training_size == all.info(shard).training_size);
+    CHECK(training->training_batch(shard, 3).tokens == all.training_batch(shard, 3).tokens);
+  }
+}
+
 TEST_CASE("a corpus that cannot be trained on is told in a line") {
   const temporary_folder folder;
   auto c = config_for(folder);

@@ -85,6 +85,18 @@ TEST_CASE("CIFAR-10's folder gives its training and its test images, and nothing
   }
 }
 
+TEST_CASE("to train alone, CIFAR's test images are not read") {
+  const temporary_folder folder;
+  folder.write("data_batch_1.bin", as_text(records(7, 100)));
+  folder.write("test_batch.bin", "damaged");
+  for (int i = 0; i < 2; ++i) {
+    const auto set = read_cifar(cifar_config("cifar10", {folder.string()}), data_use::training);
+    CHECK(set->labels(image_part::training) == std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6});
+    CHECK(set->labels(image_part::held_out).empty());
+    std::filesystem::remove(folder / "test_batch.bin");
+  }
+}
+
 TEST_CASE("CIFAR-100 has the fine labels, and files can be named one by one") {
   const temporary_folder folder;
   byte_list training;

@@ -122,6 +122,23 @@ TEST_CASE("a folder of train/ and val/ gives their images, by the names of their
   CHECK(grey[0] * 0.229F + 0.485F == doctest::Approx(grey[64] * 0.224F + 0.456F).epsilon(1e-5));
 }
 
+TEST_CASE("to train alone, a folder needs no val/") {
+  const temporary_folder folder;
+  write_good_files(folder);
+  const auto c = folder_config(folder);
+  const auto all = make_image_dataset(c, 1);
+  std::filesystem::remove_all(folder / "val");
+  CHECK(error_of(c, folder).find("has train/ but no val/") != std::string::npos);
+  const auto training = make_dataset(c, data_use::training);
+  CHECK(training->held_out(0).empty());
+  CHECK(training->shard_size(0) == all->shard_size(0));
+  for (std::uint64_t position = 0; position < 4; ++position) {
+    const auto b = training->training_batch(0, position);
+    CHECK(b.features == all->training_batch(0, position).features);
+    CHECK(b.labels == all->training_batch(0, position).labels);
+  }
+}
+
 TEST_CASE("bad files are refused with their counts and the first of their names") {
   const temporary_folder folder;
   write_good_files(folder);

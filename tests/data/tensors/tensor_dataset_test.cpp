@@ -187,6 +187,22 @@ TEST_CASE("examples to evaluate on may have files of their own") {
   CHECK(refusal(c, folder) == "data.held_out_paths: 2 examples are too few for 3 shards");
 }
 
+TEST_CASE("who only trains needs no files to evaluate on, and trains on the same examples") {
+  const temporary_folder folder;
+  auto c = settings({folder.write("a.safetensors", examples_file(0, 12))});
+  c.data.held_out_paths = {{folder.write("b.safetensors", examples_file(100, 12))}};
+  const tensor_dataset all(c);
+  c.data.held_out_paths = {{folder / "elsewhere"}};
+  CHECK(refusal(c, folder).find("elsewhere") != std::string::npos);
+  const auto training = make_dataset(c, data_use::training);
+  REQUIRE(training->shards() == 3);
+  for (std::size_t shard = 0; shard < 3; ++shard) {
+    CHECK(training->shard_size(shard) == 4);
+    CHECK(training->held_out(shard).empty());
+    CHECK(epoch(*training, shard, 0) == epoch(all, shard, 0));
+  }
+}
+
 TEST_CASE("files of NumPy in a folder belong together, and give what one file would") {
   const temporary_folder folder;
   folder.write("a/x.npy", npy("<f4", "60, 2", bytes_of(points(0, 60))));
