@@ -88,6 +88,15 @@ std::string find_parameters(const std::string& path) {
                   path));
 }
 
+std::string find_config(const std::string& parameters) {
+  const auto folder = fs::absolute(parameters).parent_path();
+  for (const auto& place : {folder, folder.parent_path()}) {
+    const auto path = place / "config.toml";
+    if (fs::exists(path)) return path.string();
+  }
+  return {};
+}
+
 void load_parameters(const std::string& path, const parameter_layout& layout,
                      parameter_buffer& parameters) {
   const auto file = find_parameters(path);

@@ -16,6 +16,10 @@ void save_parameters(const std::string& path, const parameter_layout& layout,
 /// none the newest checkpoint; else the path itself. Throws usage_error if there is nothing.
 std::string find_parameters(const std::string& path);
 
+/// The configuration of the run that a file with parameters is of: config.toml beside it, or, as
+/// for a checkpoint in its folder, above. Empty if there is none.
+std::string find_config(const std::string& parameters);
+
 /// Fills `parameters` from a .safetensors file, a checkpoint or a run directory. Throws usage_error
 /// naming the file and the first tensor that is missing, has another shape, or is not part of the
 /// model, run_error for a checkpoint that is damaged; `parameters` is then unspecified.

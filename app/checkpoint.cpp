@@ -9,10 +9,13 @@
 #include "actors/parameter_file.hpp"
 #include "app/commands.hpp"
 #include "config/error.hpp"
+#include "config/load.hpp"
+#include "model/scripted_learner.hpp"
 #include "monitoring/human.hpp"
 #include "recovery/resume.hpp"
 #include "recovery/snapshot.hpp"
 #include "storage/checkpoint_reader.hpp"
+#include "storage/file_io.hpp"
 
 namespace rubato {
 namespace {
@@ -79,6 +82,38 @@ void print_parts(checkpoint_reader& file) {
   }
 }
 
+/// What `export` needs of a checkpoint.
+struct checkpoint_content {
+  parameter_layout layout;
+  std::string model_origin;  // see learner::origin()
+  replay_start start;
+};
+
+/// The file that the run's model came from, as far as is known here.
+std::string find_module(const checkpoint_options& options, const std::string& checkpoint) {
+  if (!options.module.empty()) return options.module;
+  const auto settings = find_config(checkpoint);
+  const auto path = settings.empty() ? std::string() : load_config(settings).model.path;
+  if (fs::exists(path)) return path;
+  throw usage_error(
+      fmt::format("{}: the model's file, {}, is not here; say where it is with --model", checkpoint,
+                  path.empty() ? "which config.toml beside the checkpoint would name" : path));
+}
+
+void save_module(const checkpoint_options& options, const std::string& checkpoint,
+                 const checkpoint_content& content) {
+  if (content.model_origin.empty()) {
+    throw usage_error(fmt::format(
+        "{}: its model is not one of TorchScript; name an --output that ends with .safetensors",
+        checkpoint));
+  }
+  const auto bytes = export_scripted(find_module(options, checkpoint), content.model_origin,
+                                     content.layout, content.start.parameters->span());
+  atomic_file file(options.output);
+  file.write(bytes);
+  file.commit();
+}
+
 }  // namespace
 
 int inspect_checkpoint(const checkpoint_options& options) {
@@ -108,13 +143,19 @@ int verify_checkpoints(const checkpoint_options& options) {
 
 int export_checkpoint(const checkpoint_options& options) {
   checkpoint_reader file(posix_file_system(), checkpoints_at(options.path).back());
-  const auto [layout, start] = content_of(file, [&] {
+  const auto content = content_of(file, [&] {
     auto run = snapshot_reader(file).read(run_part);
-    auto layout = layout_from(run.values.at("layout"));
-    return std::pair(std::move(layout), take_merging(run));
+    return checkpoint_content{layout_from(run.values.at("layout")),
+                              run.values.value("model_origin", ""), take_merging(run)};
   });
-  save_parameters(options.output, layout, *start.parameters);
-  fmt::print("{}: the parameters of version {}, from {}\n", options.output, start.version,
+  const bool as_module = fs::path(options.output).extension() == ".pt";
+  if (as_module) {
+    save_module(options, file.path(), content);
+  } else {
+    save_parameters(options.output, content.layout, *content.start.parameters);
+  }
+  fmt::print("{}: the {} of version {}, from {}\n", options.output,
+             as_module ? "model with the parameters" : "parameters", content.start.version,
              file.path());
   return exit_done;
 }

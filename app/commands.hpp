@@ -107,7 +107,8 @@ int audit(const audit_options& options);
 
 struct checkpoint_options {
   std::string path;    // of a checkpoint, or a run or folder with some
-  std::string output;  // of `export`
+  std::string output;  // of `export`; .pt: the whole module, of TorchScript
+  std::string module;  // for that, the run's model.path; empty: as in its configuration
 };
 
 /// `rubato checkpoint inspect`, `verify` and `export`: return the exit code.

@@ -22,20 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The configuration that belongs to a file with parameters: beside it, or, as for a checkpoint in
-/// its folder, above.
-std::string find_config(const std::string& parameters) {
-  const auto folder = fs::absolute(parameters).parent_path();
-  for (const auto& place : {folder, folder.parent_path()}) {
-    const auto path = place / "config.toml";
-    if (fs::exists(path)) return path.string();
-  }
-  throw usage_error(
-      fmt::format("{}: there is no config.toml beside it, which says what model it is of; name one "
-                  "with --config",
-                  parameters));
-}
-
 std::unique_ptr<tokenizer> find_tokenizer(const config& c, const std::string& given) {
   if (!given.empty()) return make_tokenizer(given);
   if (c.data.kind == "text") return make_tokenizer(c.data.tokenizer);
@@ -55,6 +41,12 @@ std::unique_ptr<tokenizer> find_tokenizer(const config& c, const std::string& gi
 int generate_text(const generate_options& options) {
   const auto parameters = find_parameters(options.path);
   const auto config_path = options.config.empty() ? find_config(parameters) : options.config;
+  if (config_path.empty()) {
+    throw usage_error(
+        fmt::format("{}: there is no config.toml beside it, which says what model it is of; name "
+                    "one with --config",
+                    parameters));
+  }
   const config c =
       load_config({.paths = {config_path}, .layers = {{.settings = options.overrides}}});
   if (c.model.kind != "transformer") {

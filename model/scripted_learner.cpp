@@ -287,4 +287,27 @@ learner_factory make_scripted_factory(const config& c, const dataset& data) {
   };
 }
 
+std::string export_scripted(const std::string& path, const std::string& sha256,
+                            const parameter_layout& layout, std::span<const float> parameters) {
+  const auto file = read_whole(path);
+  if (sha256_hex(file) != sha256) {
+    throw usage_error(fmt::format(
+        "{}: it is another file than the one that the run was begun with, by its SHA-256", path));
+  }
+  scripted_module module(path, file);
+  const torch::NoGradGuard no_gradient;
+  for (const auto& entry : layout.tensors()) {
+    const auto slot = std::find_if(module.slots().begin(), module.slots().end(),
+                                   [&entry](const auto& s) { return s.name == entry.name; });
+    if (slot == module.slots().end() || slot->tensor.sizes() != c10::IntArrayRef(entry.shape)) {
+      throw run_error(
+          fmt::format("{}: has no tensor {} of the checkpoint's shape", path, entry.name));
+    }
+    const auto values = parameters.subspan(entry.offset, entry.size);
+    slot->tensor.copy_(torch::from_blob(const_cast<float*>(values.data()), entry.shape));
+  }
+  module.set_training(false);
+  return module.save();
+}
+
 }  // namespace rubato

@@ -1,9 +1,13 @@
 // Training a module that was exported from Python with torch.jit. No LibTorch in this header.
 #pragma once
 
+#include <span>
+#include <string>
+
 #include "config/config.hpp"
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
+#include "optim/parameter_buffer.hpp"
 
 namespace rubato {
 
@@ -18,5 +22,10 @@ namespace rubato {
 /// Buffers of Float that training changes are the section `averaged`; others that it changes are
 /// put back after every step, and all the rest stay as they are.
 learner_factory make_scripted_factory(const config& c, const dataset& data);
+
+/// The module in the file `path` with these parameters, all layout.size() floats, as such a learner
+/// exports it; without data. Throws usage_error if the file has another SHA-256, or cannot be read.
+std::string export_scripted(const std::string& path, const std::string& sha256,
+                            const parameter_layout& layout, std::span<const float> parameters);
 
 }  // namespace rubato

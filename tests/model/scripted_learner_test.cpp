@@ -20,6 +20,7 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "model/learner.hpp"
+#include "model/scripted_learner.hpp"
 #include "tests/data/temporary_folder.hpp"
 
 using namespace rubato;
@@ -319,6 +320,28 @@ TEST_CASE_FIXTURE(fixture, "an exported module has the parameters, and the same 
   CHECK(call(loaded, b).toTensor().item<double>() * 6.0 ==
         doctest::Approx(model->evaluate(b).loss).epsilon(1e-6));
   CHECK(loaded.attr("bias").toTensor()[0].item<float>() == 0.625F);
+}
+
+TEST_CASE_FIXTURE(fixture, "a module is exported with parameters from elsewhere, as by a learner") {
+  const auto model = factory(make_module(plain))();
+  const auto path = folder / "m.pt";
+  for (float& x : model->parameters()) x += 0.125F;
+  const auto bytes = export_scripted(path, model->origin(), model->layout(), model->parameters());
+  std::istringstream file(bytes), of_learner(model->exported());
+  const auto loaded = torch::jit::load(file), expected = torch::jit::load(of_learner);
+  for (const char* name : {"weight", "bias"}) {
+    CHECK(loaded.attr(name).toTensor().equal(expected.attr(name).toTensor()));
+  }
+  CHECK_FALSE(loaded.is_training());
+  CHECK(call(loaded, random_batch(5)).toTensor().item<double>() * 6.0 ==
+        doctest::Approx(model->evaluate(random_batch(5)).loss).epsilon(1e-6));
+
+  make_module("def forward(self, x: Tensor, y: Tensor):\n    return self.weight.sum()\n")
+      .save(path);
+  CHECK_THROWS_WITH_AS(
+      export_scripted(path, model->origin(), model->layout(), model->parameters()),
+      doctest::Contains("it is another file than the one that the run was begun with"),
+      usage_error);
 }
 
 TEST_CASE_FIXTURE(fixture, "metrics come with the loss, in a tuple or a dictionary") {

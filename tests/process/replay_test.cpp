@@ -102,6 +102,9 @@ TEST_CASE_FIXTURE(fixture, "checkpoints are shown, verified and exported") {
   const auto& begin = *files.run.moments.front().state.parameters;
   CHECK(std::equal(saved.find("weight")->values.begin(), saved.find("weight")->values.end(),
                    begin.data()));
+  o = run({"checkpoint", "export", files.checkpoint(0), "--output", "begin.pt"});
+  CHECK(o.code == 2);
+  CHECK(has(o.err, "its model is not one of TorchScript"));
 
   o = run({"checkpoint", "verify", "RUN"});
   CHECK(o.code == 0);

@@ -81,6 +81,40 @@ TEST_CASE_FIXTURE(fixture, "a model from a file learns, and leaves a file and it
         doctest::Approx(s["final"]["loss"].get<double>()).epsilon(1e-6));
 }
 
+TEST_CASE_FIXTURE(fixture, "a checkpoint gives the model as well, with its parameters") {
+  const auto result =
+      run({"train", "tiny.toml", "--run.directory", "done", "--checkpoint.every_versions", "20"});
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  for (const std::string output : {"of-then.pt", "of-then.safetensors"}) {
+    const auto exported = run({"checkpoint", "export", "done", "--output", output});
+    REQUIRE_MESSAGE(exported.code == 0, exported.err);
+  }
+  const auto loss_with = [&](const std::string& key, const std::string& value) {
+    const auto begun = run({"train", "tiny.toml", "--run.local_steps", "40", "--run.directory",
+                            "with-" + value, key, value});
+    REQUIRE_MESSAGE(begun.code == 0, begun.err);
+    return lines("with-" + value, "metrics.jsonl")[0]["loss"];
+  };
+  const auto loss = loss_with("--model.path", "of-then.pt");
+  CHECK(loss == loss_with("--run.init", "of-then.safetensors"));
+  CHECK(loss < lines("done", "metrics.jsonl")[0]["loss"]);
+  // Elsewhere, the model's file is asked for, and must be that one.
+  fs::rename(root / "model.pt", root / "moved.pt");
+  const auto gone = run({"checkpoint", "export", "done", "--output", "again.pt"});
+  CHECK(gone.code == 2);
+  CHECK(gone.err.find("the model's file, model.pt, is not here; say where it is with --model") !=
+        std::string::npos);
+  const auto moved =
+      run({"checkpoint", "export", "done", "--output", "again.pt", "--model", "moved.pt"});
+  CHECK_MESSAGE(moved.code == 0, moved.err);
+  CHECK(read(root / "again.pt") == read(root / "of-then.pt"));
+  const auto other =
+      run({"checkpoint", "export", "done", "--output", "again.pt", "--model", "of-then.pt"});
+  CHECK(other.code == 2);
+  CHECK(other.err.find("it is another file than the one that the run was begun with") !=
+        std::string::npos);
+}
+
 TEST_CASE_FIXTURE(fixture,
                   "a model from a file ends with the same bits, killed or not, on 1 or 4 "
                   "threads") {
@@ -185,6 +219,16 @@ TEST_CASE_FIXTURE(fixture, "the example for PyTorch works as written, with the s
   CHECK(s["final"]["accuracy"].get<double>() > 0.9);
   CHECK(std::abs(loss_in(shell(python + " evaluate.py run/model.pt")) -
                  s["final"]["loss"].get<double>()) < 1e-5);
+  // So is a checkpoint's, with the loss that Rubato has with its parameters.
+  for (const std::string output : {"then.pt", "then.safetensors"}) {
+    const auto exported = run({"checkpoint", "export", "run", "--output", output});
+    REQUIRE_MESSAGE(exported.code == 0, exported.err);
+  }
+  const auto then = run({"train", "train.toml", "--run.directory", "then", "--run.init",
+                         "then.safetensors", "--run.local_steps", "40"});
+  REQUIRE_MESSAGE(then.code == 0, then.err);
+  CHECK(std::abs(loss_in(shell(python + " evaluate.py then.pt")) -
+                 lines("then", "metrics.jsonl")[0]["loss"].get<double>()) < 1e-5);
   // Its parameters by name, there and back again.
   fs::copy(fs::path(RUBATO_SOURCE_DIR) / "examples/weights/rubato_weights.py", root);
   shell(python +
