@@ -14,9 +14,11 @@ namespace rubato {
 
 using nlohmann::json;
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(evaluation, version, local_steps, tokens, clock_seconds,
-                                   wall_seconds, loss, perplexity, bits_per_byte, accuracy, top5,
-                                   metrics, shard_loss, quotas)
+// What an older program did not save is as in a new one.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(evaluation, version, local_steps, tokens,
+                                                clock_seconds, wall_seconds, loss, perplexity,
+                                                bits_per_byte, accuracy, top5, metrics, shard_loss,
+                                                quotas)
 
 void server_state::take_checkpoint() {
   checkpoint_ = coordinator_->version();

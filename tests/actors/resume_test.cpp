@@ -14,6 +14,7 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "recovery/resume.hpp"
+#include "recovery/snapshot.hpp"
 #include "storage/run_lock.hpp"
 #include "tests/actors/run_fixture.hpp"
 
@@ -85,6 +86,29 @@ void check_same(const nlohmann::json& a, const nlohmann::json& b) {
   REQUIRE(a["updates"].size() == b["updates"].size());
   for (std::size_t i = 0; i < a["updates"].size(); ++i) REQUIRE(a["updates"][i] == b["updates"][i]);
   CHECK(a["metrics"] == b["metrics"]);
+}
+
+/// Makes the newest checkpoint one of a program whose evaluations had no metrics.
+void forget_metrics(const std::string& directory) {
+  auto& files = posix_file_system();
+  const auto folder = checkpoint_folder(directory);
+  checkpoint_reader from(files, checkpoint_path(folder, list_checkpoints(files, folder).back()));
+  snapshot_reader reader(from);
+  snapshot_writer writer(files, folder, from.header());
+  std::size_t forgotten = 0;
+  for (const auto& name : reader.parts()) {
+    auto part = reader.read(name);
+    if (name == run_part) {
+      for (auto& e : part.values.at("evaluations")) forgotten += e.erase("metrics");
+      for (const char* key : {"last", "best"}) {
+        if (!part.values.at(key).is_null()) forgotten += part.values[key].erase("metrics");
+      }
+    }
+    writer.add(name, std::move(part));
+    while (writer.busy()) writer.write_slice();
+  }
+  writer.commit();
+  REQUIRE(forgotten >= 2);
 }
 
 }  // namespace
@@ -304,6 +328,19 @@ TEST_CASE_FIXTURE(fixture,
   }
   c.run.resume = "auto";
   CHECK_THROWS_AS(go_on(), run_error);
+}
+
+TEST_CASE_FIXTURE(fixture, "a run of a program whose evaluations had no metrics goes on") {
+  const auto expected = uninterrupted();
+  std::atomic<int> left{300};
+  const auto die = [&left] {
+    if (--left < 0) throw std::runtime_error("killed");
+  };
+  CHECK_THROWS_AS(run(die), run_error);
+  forget_metrics(c.run.directory);
+  c.run.resume = "auto";
+  go_on();
+  check_same(result(), expected);
 }
 
 TEST_CASE_FIXTURE(fixture, "a setting that the weights depend on may not change, others may") {
