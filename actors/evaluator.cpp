@@ -77,7 +77,8 @@ evaluator_actor::behavior_type evaluator(actor_pointer<evaluator_actor, evaluato
           auto& state = state_of(self);
           if (!state.model) state.model = state.run->make_learner();
           const auto parameters = request.parameters->span();
-          std::copy(parameters.begin(), parameters.end(), state.model->parameters().begin());
+          std::copy(parameters.begin(), parameters.end(),
+                    state.model->parameters_to_overwrite().begin());
           auto result = std::make_shared<evaluation>(*request.context);
           evaluate_held_out(*state.model, *state.run->data, state.run->shard_weights,
                             state.run->settings.evaluate.half, *result);

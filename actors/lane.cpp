@@ -19,8 +19,8 @@ void take_over_if_due(lane_state& state) {
 void begin(pointer self, const run_round& job) {
   auto& state = state_of(self);
   if (!state.round) {
-    state.round = std::make_unique<local_round>(state.run->settings, state.run->make_learner(),
-                                                state.run->deltas);
+    state.round = std::make_unique<local_round>(
+        state.run->settings, state.run->make_learner(state.index), state.run->deltas);
   }
   state.round->begin(job.work, job.base, job.inner, job.ahead);
   state.reply = job.reply;

@@ -52,6 +52,13 @@ bool read(const toml::node& node, std::vector<Element>& out) {
 }
 
 // A string stands for a list of one.
+bool read(const toml::node& node, std::vector<std::string>& out) {
+  if (!node.is_string()) return read<std::string>(node, out);
+  out = {*node.value_exact<std::string>()};
+  return true;
+}
+
+// And so it does within a list.
 bool read(const toml::node& node, std::vector<std::vector<std::string>>& out) {
   const auto* array = node.as_array();
   if (!array) return false;

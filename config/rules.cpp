@@ -151,6 +151,29 @@ verdict check_data(const config& c) {
   return {};
 }
 
+bool is_device(const std::string& name) {
+  constexpr std::string_view gpu = "cuda", prefix = "cuda:";
+  if (name == "cpu" || name == gpu) return true;
+  const auto number = name.starts_with(prefix) ? name.substr(prefix.size()) : "";
+  return !number.empty() && number.size() <= 2 &&
+         number.find_first_not_of("0123456789") == number.npos;
+}
+
+verdict check_devices(const config& c) {
+  const auto& devices = c.workers.device;
+  if (devices.empty() || !std::all_of(devices.begin(), devices.end(), is_device)) {
+    return contradiction{{"workers.device"},
+                         fmt::format("workers.device = {} must be \"cpu\", \"cuda\", \"cuda:N\" "
+                                     "with the number of a GPU, or a list of these",
+                                     to_text(devices))};
+  }
+  if (c.model.kind != "null" || devices == config{}.workers.device) return {};
+  return contradiction{{"workers.device", "model.kind"},
+                       fmt::format("workers.device = {} is not for model.kind = \"null\", which "
+                                   "computes nothing",
+                                   to_text(devices))};
+}
+
 verdict check_workers(const config& c) {
   const auto given = static_cast<std::int64_t>(c.workers.seconds_per_step.size());
   if (given == 0 || given == c.workers.count) return {};
@@ -465,10 +488,10 @@ std::optional<contradiction> find_network_contradiction(const config& c) {
 }
 
 std::optional<contradiction> find_contradiction(const config& c) {
-  for (const auto check :
-       {check_run_name, check_model, check_data, check_mixtures, check_workers, check_events,
-        check_stages, check_groups, check_speeds, check_duration, check_links, check_network,
-        check_start, check_overlap, check_inner, check_outer, check_window, check_evaluation}) {
+  for (const auto check : {check_run_name, check_model, check_data, check_mixtures, check_workers,
+                           check_devices, check_events, check_stages, check_groups, check_speeds,
+                           check_duration, check_links, check_network, check_start, check_overlap,
+                           check_inner, check_outer, check_window, check_evaluation}) {
     if (auto found = check(c)) return found;
   }
   return {};

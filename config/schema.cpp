@@ -445,6 +445,13 @@ std::vector<key_spec> declare_keys() {
        .range = from_to(1, 256),
        .help = "LibTorch threads for each worker that computes. Can change the last bits of a "
                "result."},
+      {.name = "workers.device",
+       .member = at([](auto& c) -> auto& { return c.workers.device; }),
+       .scope = key_scope::node,
+       .help = "Where workers compute: cpu, cuda (the first GPU) or cuda:N. Of a list, the workers "
+               "that compute at once (run.threads) take the entries in turn, so that several share "
+               "a GPU; evaluations take the first. Changes the last bits of a result; see "
+               "docs/gpu.md."},
 
       // -- inner --------------------------------------------------------------------------------
       {.name = "inner.optimizer",
@@ -1110,7 +1117,8 @@ std::string allowed_values(const key_spec& spec) {
     }
     return spec.choices.size() == 1 ? text : "one of " + text;
   }
-  if (std::holds_alternative<std::vector<std::string>>(type)) return "a list of strings";
+  if (std::holds_alternative<std::vector<std::string>>(type))
+    return "a string or a list of strings";
   return "a list with a string or a list of strings for each shard, none of them empty";
 }
 

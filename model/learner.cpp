@@ -14,7 +14,9 @@
 #include "config/error.hpp"
 #include "config/registration.hpp"
 #include "model/blas.hpp"
+#include "model/device.hpp"
 #include "model/in_libtorch.hpp"
+#include "model/model_memory.hpp"
 #include "model/network.hpp"
 #include "model/null_learner.hpp"
 #include "model/precision.hpp"
@@ -43,8 +45,9 @@ void check_token(std::int64_t token, std::int64_t vocabulary) {
 
 class network_reader final : public text_reader {
  public:
-  network_reader(const language_network& net, std::int64_t context, std::int64_t vocabulary)
-      : network_(net), context_(context), vocabulary_(vocabulary) {}
+  network_reader(const language_network& net, model_memory& memory, std::int64_t context,
+                 std::int64_t vocabulary)
+      : network_(net), parameters_(memory), context_(context), vocabulary_(vocabulary) {}
 
   std::span<const float> read(std::span<const std::int32_t> tokens) override {
     if (tokens.empty()) throw std::invalid_argument("text_reader: there is no token to read");
@@ -61,13 +64,17 @@ class network_reader final : public text_reader {
       const auto count = static_cast<std::int64_t>(unread);
       const auto news =
           torch::from_blob(window_.data() + window_.size() - unread, {count}, torch::kLong);
-      logits_ = network_.read_on(news, memory_).contiguous();
+      parameters_.begin_pass();
+      logits_ = network_.read_on(on_device(news, parameters_.device()), memory_)
+                    .to(torch::kCPU)
+                    .contiguous();
       return {logits_.data_ptr<float>(), static_cast<std::size_t>(vocabulary_)};
     });
   }
 
  private:
   const language_network& network_;
+  model_memory& parameters_;
   std::int64_t context_;
   std::int64_t vocabulary_;
   std::vector<std::int64_t> window_;  // the tokens in memory_
@@ -79,22 +86,22 @@ class network_learner final : public learner {
  public:
   /// `longest`: of an example, in tokens; of no meaning for points and images.
   network_learner(std::unique_ptr<network> net, const data_shape& shape, std::int64_t longest,
-                  const config::inner_section& inner, precision products)
+                  const config::inner_section& inner, precision products,
+                  const compute_device& device)
       : network_(std::move(net)),
         shape_(shape),
         longest_(longest),
         label_smoothing_(inner.label_smoothing),
         micro_batch_(inner.micro_batch),
         precision_(products),
-        parameters_(network_->layout().size()),
-        gradient_(network_->layout().end(section::trainable)) {
+        memory_(make_model_memory(network_->layout(), device)) {
     std::vector<torch::Tensor> views;
     for (const tensor_entry& tensor : network_->layout().tensors()) {
-      auto view = torch::from_blob(parameters_.data() + tensor.offset, tensor.shape);
+      auto view = memory_->parameter(tensor);
       if (tensor.part == section::trainable) {
         view.set_requires_grad(true);
         // Autograd adds to a gradient that is there already, and so into our buffer.
-        view.mutable_grad() = torch::from_blob(gradient_.data() + tensor.offset, tensor.shape);
+        view.mutable_grad() = memory_->gradient(tensor);
       }
       views.push_back(std::move(view));
     }
@@ -103,13 +110,18 @@ class network_learner final : public learner {
   }
 
   const parameter_layout& layout() const override { return network_->layout(); }
-  std::span<float> parameters() override { return parameters_.span(); }
-  std::span<float> gradient() override { return gradient_.span(); }
+  std::span<float> parameters() override { return memory_->parameters(); }
+  std::span<float> parameters_to_overwrite() override { return memory_->parameters_to_overwrite(); }
+  std::span<float> gradient() override { return memory_->gradient(); }
+  std::unique_ptr<round_vectors> make_round_vectors(const config::inner_section& inner) override {
+    return memory_->make_round_vectors(*this, inner);
+  }
 
   double compute_gradient(const batch& b) override {
     load(b);
     return in_libtorch([&] {
-      std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
+      memory_->begin_pass();
+      memory_->clear_gradient();
       double loss = 0.0;
       for_each_part(b, [&](part p) { loss += add_gradient(b, p); });
       check_gradient_place();
@@ -121,6 +133,7 @@ class network_learner final : public learner {
     load(b);
     return in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
+      memory_->begin_pass();
       evaluation_sums sums;
       for_each_part(b, [&](part p) {
         const auto logits = network_->logits(inputs(b, p), for_evaluation);
@@ -141,13 +154,14 @@ class network_learner final : public learner {
   std::unique_ptr<text_reader> begin_text() override {
     const auto* net = dynamic_cast<const language_network*>(network_.get());
     if (net == nullptr) return nullptr;
-    return std::make_unique<network_reader>(*net, longest_, shape_.classes);
+    return std::make_unique<network_reader>(*net, *memory_, longest_, shape_.classes);
   }
 
   void update_statistics(const batch& b, double share) override {
     load(b);
     in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
+      memory_->begin_pass();
       network_->logits(inputs(b, {0, b.examples}), {.used = true, .share = share});
     });
   }
@@ -172,7 +186,7 @@ class network_learner final : public learner {
   double add_gradient(const batch& b, part p) {
     torch::Tensor logits;
     {
-      const product_precision products(precision_);
+      const product_precision products(precision_, processor_of(memory_->device()));
       logits = network_->logits(inputs(b, p), for_training);
     }
     auto loss = at::cross_entropy_loss(logits.to(torch::kFloat), targets(b, p), {},
@@ -237,25 +251,28 @@ class network_learner final : public learner {
 
   torch::Tensor inputs(const batch& b, part p) {
     if (shape_.features == 0) {
-      return torch::from_blob(inputs_.data() + p.first * b.length, {p.count, b.length},
-                              torch::kLong);
+      return on_device(
+          torch::from_blob(inputs_.data() + p.first * b.length, {p.count, b.length}, torch::kLong),
+          memory_->device());
     }
     // A tensor cannot be of constants, but nobody writes to this one.
-    return torch::from_blob(const_cast<float*>(b.features.data()) + p.first * b.length,
-                            {p.count, b.length});
+    return on_device(torch::from_blob(const_cast<float*>(b.features.data()) + p.first * b.length,
+                                      {p.count, b.length}),
+                     memory_->device());
   }
 
   torch::Tensor targets(const batch& b, part p) {
     const auto each = static_cast<std::int64_t>(targets_.size()) / b.examples;
-    return torch::from_blob(targets_.data() + p.first * each, {p.count * each}, torch::kLong);
+    return on_device(
+        torch::from_blob(targets_.data() + p.first * each, {p.count * each}, torch::kLong),
+        memory_->device());
   }
 
   /// A gradient elsewhere would leave zeros in the buffer, and training would stand still silently.
   void check_gradient_place() const {
     const auto& tensors = network_->layout().tensors();
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      if (tensors[i].part == section::trainable &&
-          views_[i].grad().data_ptr<float>() != gradient_.data() + tensors[i].offset) {
+      if (tensors[i].part == section::trainable && !memory_->holds(tensors[i], views_[i].grad())) {
         throw run_error("LibTorch has put the gradient of \"" + tensors[i].name +
                         "\" outside of the learner's buffer");
       }
@@ -268,9 +285,8 @@ class network_learner final : public learner {
   double label_smoothing_;
   std::int64_t micro_batch_;  // 0: the whole batch
   precision precision_;
-  parameter_buffer parameters_;
-  parameter_buffer gradient_;
-  std::vector<torch::Tensor> views_;  // into the buffers, in the order of the layout
+  std::unique_ptr<model_memory> memory_;
+  std::vector<torch::Tensor> views_;  // into it, in the order of the layout
   std::vector<std::int64_t> inputs_;  // tokens
   std::vector<std::int64_t> targets_;
 };
@@ -323,12 +339,17 @@ learner_factory make_learner_factory(const config& c, const data_shape& shape) {
   if (model.kind == "null") return [c] { return make_null_learner(c); };
   if (model.kind == "resnet") make_resnet(model, shape);  // for its complaints
   keep_tensor_memory();
-  return [model, shape, threads = static_cast<int>(c.workers.threads_per_lane), inner = c.inner,
-          products = resolve_precision(c)] {
+  check_devices(c.workers);
+  return [c, shape](std::size_t lane) {
+    const auto threads = static_cast<int>(c.workers.threads_per_lane);
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
-    return std::make_unique<network_learner>(make_network(model, shape), shape,
-                                             model.sequence_length, inner, products);
+    const auto device = device_of(c.workers, lane);
+    return in_libtorch([&] {
+      return std::make_unique<network_learner>(
+          make_network(c.model, shape), shape, c.model.sequence_length, c.inner,
+          resolve_precision(c, processor_of(device.torch)), device);
+    });
   };
 }
 

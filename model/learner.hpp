@@ -2,15 +2,19 @@
 // This header includes no LibTorch, so that actors can use it; learner.cpp does.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "config/config.hpp"
 #include "data/dataset.hpp"
+#include "model/round_vectors.hpp"
 #include "optim/parameter_buffer.hpp"
 
 namespace rubato {
@@ -46,19 +50,31 @@ class text_reader {
 };
 
 /// A network with its own parameter and gradient buffers. Used by the thread that made it alone;
-/// each lane and the evaluator own one. Results are a function of parameters and batch, bit for
-/// bit, whatever the learner or thread (on one machine, with one LibTorch thread).
+/// each lane and the evaluator own one. On the CPU, results are a function of parameters and batch,
+/// bit for bit, whatever the learner or thread (on one machine, with one LibTorch thread).
+///
+/// A learner on another device (workers.device) has its parameters and gradient there. What is here
+/// called parameters() and gradient() are then copies in main memory, made as they are asked for.
 class learner {
  public:
   virtual ~learner() = default;
 
   virtual const parameter_layout& layout() const = 0;
 
-  /// The live parameters (layout().size() floats, 64-byte aligned). Writing here changes the model.
+  /// The live parameters (layout().size() floats, 64-byte aligned). Writing here changes the model,
+  /// until the next call of another function.
   virtual std::span<float> parameters() = 0;
+
+  /// The same, for who writes all of them: what they were need not be there.
+  virtual std::span<float> parameters_to_overwrite() { return parameters(); }
 
   /// The gradient of the last compute_gradient(); trainable section only, padding zero.
   virtual std::span<float> gradient() = 0;
+
+  /// What a local round computes with besides; the learner must outlive it.
+  virtual std::unique_ptr<round_vectors> make_round_vectors(const config::inner_section& inner) {
+    return make_host_vectors(*this, inner);
+  }
 
   /// Forward and backward of one batch: overwrites gradient(), returns the mean loss over its
   /// targets (nats, with inner.label_smoothing): the tokens after each, or the labels. BatchNorm
@@ -95,10 +111,30 @@ class learner {
 /// Called on the thread that will use the learner: it sets that thread's LibTorch thread count (and
 /// OpenBLAS's, which is the process's) to workers.threads_per_lane. May be called by several
 /// threads at once.
-using learner_factory = std::function<std::unique_ptr<learner>()>;
+class learner_factory {
+ public:
+  learner_factory() = default;
+  /// `make` takes the number of a lane, or nothing where all learners are alike.
+  template <class Make>
+  requires(!std::same_as<Make, learner_factory>) learner_factory(Make make) {
+    if constexpr (std::invocable<Make, std::size_t>) {
+      make_ = std::move(make);
+    } else {
+      make_ = [make = std::move(make)](std::size_t) mutable { return make(); };
+    }
+  }
 
-/// The factory for `model.kind`, for that data. Throws usage_error if the options do not fit
-/// together, or the model not the data, which one that comes from a file is tried on.
+  /// For that lane; others, such as the evaluator, are where the first one is.
+  std::unique_ptr<learner> operator()(std::size_t lane = 0) const { return make_(lane); }
+  explicit operator bool() const { return static_cast<bool>(make_); }
+
+ private:
+  std::function<std::unique_ptr<learner>(std::size_t)> make_;
+};
+
+/// The factory for `model.kind`, for that data, on the devices of workers.device. Throws
+/// usage_error if the options do not fit together, or the model not the data, which one that comes
+/// from a file is tried on, or if there is no such device here.
 learner_factory make_learner_factory(const config& c, const dataset& data);
 
 /// The same for data of that shape; not for model.kind = "torchscript".

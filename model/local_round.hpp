@@ -10,6 +10,7 @@
 #include "coordination/types.hpp"
 #include "data/dataset.hpp"
 #include "model/learner.hpp"
+#include "model/round_vectors.hpp"
 #include "optim/inner_optimizer.hpp"
 #include "optim/parameter_buffer.hpp"
 
@@ -64,7 +65,7 @@ class local_round {
 
   config::inner_section inner_options_;
   std::unique_ptr<learner> model_;
-  std::unique_ptr<inner_optimizer> optimizer_;
+  std::unique_ptr<round_vectors> vectors_;
   std::shared_ptr<buffer_pool> deltas_;
   bool overlap_;
   assignment work_;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include <set>
 #include <string_view>
 
 #include "config/cpu.hpp"
@@ -37,6 +38,13 @@ std::string onednn_instructions() {
   return cpu.avx512_bf16 ? "AVX512-BF16" : cpu.avx512 ? "AVX-512" : cpu.avx2 ? "AVX2" : "SSE";
 }
 
+/// Without numbers: which one of its GPUs a machine uses makes no difference.
+std::string device_kinds(const config& c) {
+  std::set<std::string> kinds;
+  for (const auto& name : c.workers.device) kinds.insert(name.substr(0, name.find(':')));
+  return fmt::format("{}", fmt::join(kinds, ", "));
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> numerics_of(const config& c) {
@@ -46,6 +54,7 @@ std::vector<std::pair<std::string, std::string>> numerics_of(const config& c) {
           {"matrix kernels", matrix_kernels()},
           {"instructions of oneDNN", onednn_instructions()},
           {"inner.precision", std::string(to_string(resolve_precision(c)))},
+          {"workers.device", device_kinds(c)},
           {"workers.threads_per_lane", fmt::format("{}", c.workers.threads_per_lane)}};
 }
 

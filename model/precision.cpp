@@ -15,18 +15,27 @@ namespace rubato {
 namespace {
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-bool autocast_enabled() {
-  return at::autocast::is_autocast_enabled(at::kCPU);
+at::DeviceType type_of(processor where) {
+  return where == processor::cpu ? at::kCPU : at::kCUDA;
 }
-void set_autocast(bool on) {
-  at::autocast::set_autocast_enabled(at::kCPU, on);
+bool autocast_enabled(processor where) {
+  return at::autocast::is_autocast_enabled(type_of(where));
+}
+void set_autocast(processor where, bool on) {
+  at::autocast::set_autocast_dtype(type_of(where), at::kBFloat16);
+  at::autocast::set_autocast_enabled(type_of(where), on);
 }
 #else
-bool autocast_enabled() {
-  return at::autocast::is_cpu_enabled();
+bool autocast_enabled(processor where) {
+  return where == processor::cpu ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
 }
-void set_autocast(bool on) {
-  at::autocast::set_cpu_enabled(on);
+void set_autocast(processor where, bool on) {
+  if (where == processor::cpu) {
+    at::autocast::set_cpu_enabled(on);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+    at::autocast::set_enabled(on);
+  }
 }
 #endif
 
@@ -90,25 +99,35 @@ precision choose_precision(const config& c, bool fast_bf16) {
   return bf16 ? precision::bf16 : precision::f32;
 }
 
+precision resolve_precision(const config& c, processor where) {
+  if (where == processor::cpu) return choose_precision(c, has_fast_bf16());
+  const bool pays = c.model.kind == "transformer" || c.model.kind == "resnet";
+  const auto& wanted = c.inner.precision;
+  return wanted == "bf16" || (wanted == "auto" && pays) ? precision::bf16 : precision::f32;
+}
+
 precision resolve_precision(const config& c) {
-  return choose_precision(c, has_fast_bf16());
+  const bool on_cpu = c.workers.device.front().starts_with("cpu");
+  return resolve_precision(c, on_cpu ? processor::cpu : processor::gpu);
 }
 
-precision current_precision() {
-  return autocast_enabled() ? precision::bf16 : precision::f32;
+precision current_precision(processor where) {
+  return autocast_enabled(where) ? precision::bf16 : precision::f32;
 }
 
-product_precision::product_precision(precision p)
-    : autocast_(autocast_enabled()), cache_(at::autocast::is_autocast_cache_enabled()) {
+product_precision::product_precision(precision p, processor where)
+    : where_(where),
+      autocast_(autocast_enabled(where)),
+      cache_(at::autocast::is_autocast_cache_enabled()) {
   if (p == precision::f32) return;
-  set_autocast(true);
+  set_autocast(where, true);
   // Each weight is converted once a step anyway; a cache, which in LibTorch 1.13 all threads share,
   // would give the last step's weights to the next one.
   at::autocast::set_autocast_cache_enabled(false);
 }
 
 product_precision::~product_precision() {
-  set_autocast(autocast_);
+  set_autocast(where_, autocast_);
   at::autocast::set_autocast_cache_enabled(cache_);
 }
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "model/precision.hpp"
+#include "model/device.hpp"
 
 namespace rubato {
 namespace {
@@ -12,10 +12,11 @@ using torch::autograd::variable_list;
 
 /// What the backward pass needs besides x.
 struct kept_call final : torch::CustomClassHolder {
-  explicit kept_call(std::function<torch::Tensor(const torch::Tensor&)> f)
-      : function(std::move(f)), products(current_precision()) {}
+  kept_call(std::function<torch::Tensor(const torch::Tensor&)> f, processor p)
+      : function(std::move(f)), where(p), products(current_precision(p)) {}
 
   std::function<torch::Tensor(const torch::Tensor&)> function;
+  processor where;
   precision products;
 };
 
@@ -37,7 +38,7 @@ struct recomputation final : torch::autograd::Function<recomputation> {
     torch::Tensor y;
     {
       const torch::AutoGradMode on(true);
-      const product_precision products(call.products);
+      const product_precision products(call.products, call.where);
       y = call.function(x);
     }
     // Leaves, such as parameters, get their gradients here.
@@ -50,7 +51,8 @@ struct recomputation final : torch::autograd::Function<recomputation> {
 
 torch::Tensor recomputed(const torch::Tensor& x,
                          std::function<torch::Tensor(const torch::Tensor&)> function) {
-  return recomputation::apply(x, c10::make_intrusive<kept_call>(std::move(function)));
+  return recomputation::apply(
+      x, c10::make_intrusive<kept_call>(std::move(function), processor_of(x.device())));
 }
 
 }  // namespace rubato

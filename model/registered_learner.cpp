@@ -13,7 +13,9 @@
 #include "config/error.hpp"
 #include "config/random.hpp"
 #include "model/blas.hpp"
+#include "model/device.hpp"
 #include "model/in_libtorch.hpp"
+#include "model/model_memory.hpp"
 #include "model/precision.hpp"
 #include "model/tensor_memory.hpp"
 #include "model/tensor_of.hpp"
@@ -33,8 +35,8 @@ std::mutex& generator_mutex() {
   return mutex;
 }
 
-torch::Tensor generator_state() {
-  auto generator = at::detail::getDefaultCPUGenerator();
+torch::Tensor generator_state(torch::Device device) {
+  auto generator = at::globalContext().defaultGenerator(device);
   const std::lock_guard lock(generator.mutex());
   return generator.get_state();
 }
@@ -82,35 +84,45 @@ std::vector<member> members_of(const torch::nn::Module& module, const std::strin
 
 class registered_learner final : public learner {
  public:
-  registered_learner(trainable model, const config& c)
+  registered_learner(trainable model, const config& c, const compute_device& device)
       : kind_(c.model.kind),
         model_(std::move(model)),
         members_(members_of(*model_.module, kind_)),
         layout_(layout_of(members_)),
-        precision_(resolve_precision(c)),
+        precision_(resolve_precision(c, processor_of(device.torch))),
         looks_for_randomness_(c.clock.mode == "virtual"),
-        parameters_(layout_.size()),
-        gradient_(layout_.end(section::trainable)) {
+        memory_(make_model_memory(layout_, device)) {
+    const auto parameters = memory_->parameters_to_overwrite();
+    std::fill(parameters.begin(), parameters.end(), 0.0F);
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto& entry = layout_.tensors()[i];
+      const auto initial = members_[i].tensor.detach().contiguous();
+      std::copy_n(initial.data_ptr<float>(), entry.size, parameters.data() + entry.offset);
+    }
+    if (!device.is_host) model_.module->to(memory_->device());  // what is no member as well
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const auto& entry = layout_.tensors()[i];
       auto& tensor = members_[i].tensor;
-      const auto initial = tensor.detach().contiguous();
-      std::copy_n(initial.data_ptr<float>(), entry.size, parameters_.data() + entry.offset);
-      tensor.set_data(torch::from_blob(parameters_.data() + entry.offset, entry.shape));
+      tensor.set_data(memory_->parameter(entry));
       if (entry.part != section::trainable) continue;
       // Autograd adds to a gradient that is there already, and so into our buffer.
-      tensor.mutable_grad() = torch::from_blob(gradient_.data() + entry.offset, entry.shape);
+      tensor.mutable_grad() = memory_->gradient(entry);
     }
   }
 
   const parameter_layout& layout() const override { return layout_; }
-  std::span<float> parameters() override { return parameters_.span(); }
-  std::span<float> gradient() override { return gradient_.span(); }
+  std::span<float> parameters() override { return memory_->parameters(); }
+  std::span<float> parameters_to_overwrite() override { return memory_->parameters_to_overwrite(); }
+  std::span<float> gradient() override { return memory_->gradient(); }
+  std::unique_ptr<round_vectors> make_round_vectors(const config::inner_section& inner) override {
+    return memory_->make_round_vectors(*this, inner);
+  }
 
   double compute_gradient(const batch& b) override {
     const auto tensors = load(b);
     return in_libtorch([&] {
-      std::fill_n(gradient_.data(), gradient_.size(), 0.0F);
+      memory_->begin_pass();
+      memory_->clear_gradient();
       model_.module->train();
       const auto loss = training_loss(tensors);
       const double value = value_of(loss);
@@ -128,6 +140,7 @@ class registered_learner final : public learner {
     const auto tensors = load(b);
     return in_libtorch([&] {
       const torch::NoGradGuard no_gradient;
+      memory_->begin_pass();
       model_.module->eval();
       evaluation_sums sums;
       const bool other_content = !tensors.tensors.empty();
@@ -154,8 +167,19 @@ class registered_learner final : public learner {
     return layout;
   }
 
-  /// The batch's content, in tensors of its own.
+  /// The batch's content, in tensors of its own, where the model is.
   batch_tensors load(const batch& b) const {
+    auto tensors = tensors_of(b);
+    return in_libtorch([&] {
+      for (auto* tensor : {&tensors.inputs, &tensors.targets}) {
+        if (tensor->defined()) *tensor = on_device(*tensor, memory_->device());
+      }
+      for (auto& tensor : tensors.tensors) tensor = on_device(tensor, memory_->device());
+      return tensors;
+    });
+  }
+
+  batch_tensors tensors_of(const batch& b) const {
     batch_tensors result;
     if (!b.tensors.empty()) {
       for (const auto& values : b.tensors) result.tensors.push_back(tensor_of(values));
@@ -195,12 +219,12 @@ class registered_learner final : public learner {
 
   /// The forward pass. The first one shows whether it is the same every time.
   torch::Tensor training_loss(const batch_tensors& tensors) {
-    const product_precision products(precision_);
+    const product_precision products(precision_, processor_of(memory_->device()));
     if (!looks_for_randomness_) return model_.loss(tensors);
     const std::lock_guard lock(generator_mutex());
-    const auto before = generator_state();
+    const auto before = generator_state(memory_->device());
     auto loss = model_.loss(tensors);
-    if (!generator_state().equal(before)) {
+    if (!generator_state(memory_->device()).equal(before)) {
       throw run_error(
           fmt::format("model.kind = \"{}\": its loss draws random numbers (dropout?), which would "
                       "not be the same again on the virtual clock; leave that out, or use "
@@ -216,10 +240,7 @@ class registered_learner final : public learner {
     for (std::size_t i = 0; i < members_.size(); ++i) {
       const auto& entry = layout_.tensors()[i];
       if (entry.part != section::trainable) continue;
-      const auto& gradient = members_[i].tensor.grad();
-      if (gradient.defined() && gradient.data_ptr<float>() == gradient_.data() + entry.offset) {
-        continue;
-      }
+      if (memory_->holds(entry, members_[i].tensor.grad())) continue;
       throw run_error(
           fmt::format("model.kind = \"{}\": the gradient of \"{}\" is not where it was; "
                       "its loss must leave gradients alone",
@@ -233,8 +254,7 @@ class registered_learner final : public learner {
   parameter_layout layout_;
   precision precision_;
   bool looks_for_randomness_;
-  parameter_buffer parameters_;
-  parameter_buffer gradient_;
+  std::unique_ptr<model_memory> memory_;
 };
 
 }  // namespace
@@ -246,15 +266,17 @@ void register_network(const own_choice& choice, trainable_maker make) {
 learner_factory make_registered_learner_factory(const config& c, const data_shape& shape) {
   const auto* make = registered_networks().find(c.model.kind);
   if (make == nullptr) return {};
+  check_devices(c.workers);
   keep_tensor_memory();
-  return [make, c, shape] {
+  return [make, c, shape](std::size_t lane) {
     at::set_num_threads(static_cast<int>(c.workers.threads_per_lane));  // this thread's count
     set_blas_threads(static_cast<int>(c.workers.threads_per_lane));     // the process's
     return in_libtorch([&] {
       const std::lock_guard lock(generator_mutex());
       torch::manual_seed(random_generator(static_cast<std::uint64_t>(c.run.seed),
                                           random_stream::initial_parameters)());
-      return std::unique_ptr<learner>(std::make_unique<registered_learner>((*make)(c, shape), c));
+      return std::unique_ptr<learner>(
+          std::make_unique<registered_learner>((*make)(c, shape), c, device_of(c.workers, lane)));
     });
   };
 }

@@ -17,6 +17,9 @@
 #include "bytes/sha256.hpp"
 #include "config/error.hpp"
 #include "model/blas.hpp"
+#include "model/device.hpp"
+#include "model/in_libtorch.hpp"
+#include "model/model_memory.hpp"
 #include "model/precision.hpp"
 #include "model/scripted_module.hpp"
 #include "model/tensor_memory.hpp"
@@ -42,8 +45,11 @@ struct scripted_model {
 
 class scripted_learner final : public learner {
  public:
-  scripted_learner(std::shared_ptr<const scripted_model> model, precision products)
-      : model_(std::move(model)), precision_(products), module_(model_->path, model_->file) {
+  scripted_learner(std::shared_ptr<const scripted_model> model, precision products,
+                   const compute_device& device)
+      : model_(std::move(model)),
+        precision_(products),
+        module_(model_->path, model_->file, device.torch) {
     const auto& slots = module_.slots();
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const auto role_here = model_->roles[i];
@@ -51,21 +57,27 @@ class scripted_learner final : public learner {
       layout_.add(slots[i].name, slots[i].tensor.sizes().vec(),
                   role_here == role::trainable ? section::trainable : section::averaged);
     }
-    parameters_ = std::make_unique<parameter_buffer>(layout_.size());
-    gradient_ = std::make_unique<parameter_buffer>(layout_.end(section::trainable));
+    memory_ = make_model_memory(layout_, device);
     for (std::size_t i = 0; i < slots.size(); ++i) bind(i);
   }
 
   const parameter_layout& layout() const override { return layout_; }
-  std::span<float> parameters() override { return parameters_->span(); }
-  std::span<float> gradient() override { return gradient_->span(); }
+  std::span<float> parameters() override { return memory_->parameters(); }
+  std::span<float> parameters_to_overwrite() override { return memory_->parameters_to_overwrite(); }
+  std::span<float> gradient() override { return memory_->gradient(); }
+  std::unique_ptr<round_vectors> make_round_vectors(const config::inner_section& inner) override {
+    return memory_->make_round_vectors(*this, inner);
+  }
 
   double compute_gradient(const batch& b) override {
-    std::fill_n(gradient_->data(), gradient_->size(), 0.0F);
+    in_libtorch([&] {
+      memory_->begin_pass();
+      memory_->clear_gradient();
+    });
     module_.set_training(true);
     scripted_result result;
     {
-      const product_precision products(precision_);
+      const product_precision products(precision_, processor_of(memory_->device()));
       result = module_.forward(b);
     }
     if (!result.loss.requires_grad()) {
@@ -84,12 +96,17 @@ class scripted_learner final : public learner {
 
   evaluation_sums evaluate(const batch& b) override {
     const torch::NoGradGuard no_gradient;
+    in_libtorch([&] { memory_->begin_pass(); });
     module_.set_training(false);
-    const auto shared = parameters().subspan(layout_.end(section::trainable));
-    const std::vector<float> before(shared.begin(), shared.end());
+    std::vector<torch::Tensor> before;  // of what is averaged, which an evaluation leaves alone
+    for (const auto& place : places_) {
+      before.push_back(place.is_averaged ? place.value.clone() : torch::Tensor());
+    }
     const auto result = module_.forward(b);
     settle();
-    std::copy(before.begin(), before.end(), shared.begin());
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      if (before[i].defined()) places_[i].value.copy_(before[i]);
+    }
     evaluation_sums sums;
     sums.targets = b.examples;
     const auto examples = static_cast<double>(b.examples);
@@ -132,12 +149,10 @@ class scripted_learner final : public learner {
     const auto& tensors = layout_.tensors();
     const auto entry = std::find_if(tensors.begin(), tensors.end(),
                                     [&s](const tensor_entry& t) { return t.name == s.name; });
-    const auto view = [&](parameter_buffer& buffer) {
-      return torch::from_blob(buffer.data() + entry->offset, entry->shape);
-    };
-    places_.push_back({slot, view(*parameters_), entry->offset});
+    const bool is_trained = role_here == role::trainable;
+    places_.push_back({slot, memory_->parameter(*entry), *entry, !is_trained});
     module_.move(slot, places_.back().value,
-                 role_here == role::trainable ? view(*gradient_) : torch::Tensor());
+                 is_trained ? memory_->gradient(*entry) : torch::Tensor());
   }
 
   /// After a pass: what the module keeps is in the buffers again, or as it was.
@@ -168,7 +183,7 @@ class scripted_learner final : public learner {
     for (const auto& place : places_) {
       const auto& slot = module_.slots()[place.slot];
       if (!slot.trainable) continue;
-      if (slot.tensor.grad().data_ptr<float>() != gradient_->data() + place.offset) {
+      if (!memory_->holds(place.entry, slot.tensor.grad())) {
         throw failure(
             fmt::format("LibTorch has put the gradient of {} outside of the learner's "
                         "buffer",
@@ -179,16 +194,16 @@ class scripted_learner final : public learner {
 
   struct placed_tensor {
     std::size_t slot = 0;
-    torch::Tensor value;  // in parameters_
-    std::size_t offset = 0;
+    torch::Tensor value;  // in memory_
+    tensor_entry entry;
+    bool is_averaged = false;
   };
 
   std::shared_ptr<const scripted_model> model_;
   precision precision_;
   scripted_module module_;
   parameter_layout layout_;
-  std::unique_ptr<parameter_buffer> parameters_;
-  std::unique_ptr<parameter_buffer> gradient_;
+  std::unique_ptr<model_memory> memory_;
   std::vector<placed_tensor> places_;
   std::vector<other_tensor> others_;
 };
@@ -210,7 +225,7 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
   const auto refusal = [&path](const std::string& reason) {
     return usage_error(fmt::format("model.path: {}: {}", path, reason));
   };
-  scripted_module module(path, file);
+  scripted_module module(path, file, torch::kCPU);
   if (const auto given = c.data.tensors.size(); given != module.inputs()) {
     throw refusal(fmt::format("forward() takes {} tensor{}, but data.tensors names {}",
                               module.inputs(), module.inputs() == 1 ? "" : "s", given));
@@ -273,17 +288,23 @@ std::vector<role> try_out(const config& c, const std::string& file, const datase
 }  // namespace
 
 learner_factory make_scripted_factory(const config& c, const dataset& data) {
+  check_devices(c.workers);
   keep_tensor_memory();
   auto model = std::make_shared<scripted_model>();
   model->path = c.model.path;
   model->file = read_whole(c.model.path);
   model->sha256 = sha256_hex(model->file);
   model->roles = try_out(c, model->file, data);
-  return [model = std::shared_ptr<const scripted_model>(model), products = resolve_precision(c),
-          threads = static_cast<int>(c.workers.threads_per_lane)] {
+  return [model = std::shared_ptr<const scripted_model>(model), c](std::size_t lane) {
+    const auto threads = static_cast<int>(c.workers.threads_per_lane);
     at::set_num_threads(threads);  // this thread's count
     set_blas_threads(threads);     // the process's
-    return std::make_unique<scripted_learner>(model, products);
+    const auto device = device_of(c.workers, lane);
+    use_own_stream(device.torch);
+    return in_libtorch([&] {
+      return std::make_unique<scripted_learner>(
+          model, resolve_precision(c, processor_of(device.torch)), device);
+    });
   };
 }
 

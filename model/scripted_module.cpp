@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "config/error.hpp"
+#include "model/device.hpp"
 #include "model/tensor_of.hpp"
 
 namespace rubato {
@@ -199,13 +200,15 @@ bool are_one(const torch::Tensor& a, const torch::Tensor& b) {
 
 }  // namespace
 
-scripted_module::scripted_module(const std::string& path, const std::string& file) : path_(path) {
+scripted_module::scripted_module(const std::string& path, const std::string& file,
+                                 torch::Device device)
+    : path_(path), device_(device) {
   const auto refuse = [&path](const std::string& reason) {
     throw usage_error(fmt::format("model.path: {}: {}", path, reason));
   };
   try {
     std::istringstream stream(file);
-    module_ = torch::jit::load(stream, torch::kCPU);
+    module_ = torch::jit::load(stream, device);
   } catch (const std::exception& error) {
     refuse(fmt::format("it is no file that torch.jit.save() has written: {}", one_line(error)));
   }
@@ -275,9 +278,9 @@ void scripted_module::set_training(bool on) {
 
 scripted_result scripted_module::forward(const batch& b) {
   std::vector<c10::IValue> inputs;
-  for (const auto& values : b.tensors) inputs.emplace_back(tensor_of(values));
   c10::IValue returned;
   try {
+    for (const auto& values : b.tensors) inputs.emplace_back(on_device(tensor_of(values), device_));
     const torch::jit::GraphOptimizerEnabledGuard plain(false);
     returned = module_.forward(std::move(inputs));
   } catch (const std::bad_alloc&) {
@@ -308,7 +311,13 @@ std::string scripted_module::changed_attribute() const {
 
 std::string scripted_module::save() const {
   std::ostringstream stream;
-  module_.save(stream);
+  if (device_.is_cpu()) {
+    module_.save(stream);
+  } else {
+    auto copy = module_.deepcopy();
+    copy.to(torch::kCPU);
+    copy.save(stream);
+  }
   return stream.str();
 }
 

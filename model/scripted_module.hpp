@@ -36,10 +36,10 @@ struct scripted_result {
 
 class scripted_module {
  public:
-  /// `path` is for messages; `file` what it holds. On the CPU, whatever it was saved from. Throws
-  /// usage_error if that is no module with a forward(), or has no parameters to train, or ones that
-  /// cannot be: of another type than Float, or sharing memory in part.
-  scripted_module(const std::string& path, const std::string& file);
+  /// `path` is for messages; `file` what it holds. On that device, whatever it was saved from.
+  /// Throws usage_error if that is no module with a forward(), or has no parameters to train, or
+  /// ones that cannot be: of another type than Float, or sharing memory in part.
+  scripted_module(const std::string& path, const std::string& file, torch::Device device);
 
   /// Parameters and buffers, those that are one and the same tensor once.
   const std::vector<scripted_slot>& slots() const { return slots_; }
@@ -66,11 +66,12 @@ class scripted_module {
   /// An attribute that forward() sets and that is neither parameter nor buffer, or nothing.
   std::string changed_attribute() const;
 
-  /// With all tensors as they are, as the bytes of a file.
+  /// With all tensors as they are, but on the CPU, as the bytes of a file.
   std::string save() const;
 
  private:
   std::string path_;
+  torch::Device device_;
   torch::jit::Module module_;
   std::optional<bool> training_;  // nothing: as it was saved
   std::vector<scripted_slot> slots_;

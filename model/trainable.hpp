@@ -1,5 +1,5 @@
-// A network that a program brings along: any torch::nn::Module, and its loss. For such programs;
-// besides network.hpp the only header here that includes LibTorch.
+// A network that a program brings along: any torch::nn::Module, and its loss. For such programs, and
+// so the one header with LibTorch that is not internal to model/.
 // Not here: what training needs of it (learner.hpp), which registered_learner.cpp makes of it.
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace rubato {
 
-/// A batch as LibTorch takes it, in main memory; the loss may write to it.
+/// A batch as LibTorch takes it, where the module is; the loss may write to it.
 struct batch_tensors {
   torch::Tensor inputs;   // [examples, length]: features (f32), or tokens (int64)
   torch::Tensor targets;  // [examples]: labels; or [examples, length]: the token after each (int64)
@@ -26,7 +26,8 @@ struct batch_tensors {
 /// A module and how it is trained. Each lane has its own, so one thread at a time uses it.
 struct trainable {
   /// Its parameters are trained: all f32, in main memory and with gradients. Buffers of floating
-  /// point are averaged over workers (BatchNorm's statistics), others are each lane's own.
+  /// point are averaged over workers (BatchNorm's statistics), others are each lane's own. All of
+  /// them are then moved to the lane's device (workers.device); other tensors stay where they are.
   std::shared_ptr<torch::nn::Module> module;
 
   /// The mean loss over the targets, or the examples of tensors, a scalar; in nats, for

@@ -102,6 +102,12 @@ class transformer final : public language_network {
     }
     norm_ = take_norm();
     output_ = is_tied_ ? token_embedding_ : *next++;
+    const auto device = token_embedding_.device();
+    causal_mask_ = causal_mask_.to(device);
+    if (is_rotary_) {
+      cosines_ = cosines_.to(device);
+      sines_ = sines_.to(device);
+    }
   }
 
   torch::Tensor logits(const torch::Tensor& tokens, batch_statistics) const override {

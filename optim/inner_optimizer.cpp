@@ -153,9 +153,14 @@ class adamw final : public inner_optimizer {
 
 }  // namespace
 
+std::vector<buffer_ptr> buffers_of(const inner_state& state) {
+  return state.distant ? state.distant->fetch() : state.buffers;
+}
+
 inner_state copy_of(const inner_state& state) {
   inner_state copy;
   copy.steps = state.steps;
+  if (state.distant) copy.buffers = state.distant->fetch();
   for (const auto& buffer : state.buffers) copy.buffers.push_back(copy_of(*buffer));
   copy.local = state.local;
   copy.residual = state.residual;
@@ -165,19 +170,16 @@ inner_state copy_of(const inner_state& state) {
 inner_state mean_of(std::span<const inner_state* const> states) {
   if (states.empty()) throw std::invalid_argument("mean_of: no state");
   inner_state mean;
+  const auto share = static_cast<float>(1.0 / static_cast<double>(states.size()));
   for (const auto* state : states) {
     mean.steps = std::max(mean.steps, state->steps);
-    while (mean.buffers.size() < state->buffers.size()) {
-      const auto size = state->buffers[mean.buffers.size()]->size();
-      mean.buffers.push_back(std::make_shared<parameter_buffer>(size));
-    }
-  }
-  const auto share = static_cast<float>(1.0 / static_cast<double>(states.size()));
-  for (std::size_t i = 0; i < mean.buffers.size(); ++i) {
-    const auto sum = mean.buffers[i]->span();
-    for (const auto* state : states) {
-      if (i >= state->buffers.size()) continue;
-      const auto values = std::as_const(*state->buffers[i]).span();
+    const auto buffers = buffers_of(*state);
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
+      const auto values = std::as_const(*buffers[i]).span();
+      if (i == mean.buffers.size()) {
+        mean.buffers.push_back(std::make_shared<parameter_buffer>(values.size()));
+      }
+      const auto sum = mean.buffers[i]->span();
       vectorised([=] {
         RUBATO_ELEMENTWISE
         for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += share * values[j];
@@ -203,6 +205,10 @@ inner_optimizer::inner_optimizer(const config::inner_section& inner, const param
 
 void inner_optimizer::step(std::span<float> theta, std::span<const float> g, inner_state& state,
                            double lr) const {
+  if (state.distant) {
+    state.buffers = state.distant->fetch();
+    state.distant.reset();
+  }
   const auto fits = [&](const auto& buffer) { return buffer->size() == size_; };
   if (theta.size() != size_ || g.size() != size_ || state.buffers.size() > buffers_ ||
       !std::all_of(state.buffers.begin(), state.buffers.end(), fits)) {

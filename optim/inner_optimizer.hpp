@@ -18,16 +18,28 @@
 
 namespace rubato {
 
+/// The buffers of an inner state that are where its worker was trained, not in main memory.
+class distant_buffers {
+ public:
+  virtual ~distant_buffers() = default;
+  /// Copies in main memory. From any thread, but not while a round of the worker is computed.
+  virtual std::vector<buffer_ptr> fetch() const = 0;
+};
+
 /// What a worker keeps from round to round: its optimizer's state, whose buffers are allocated at
 /// the first step, its own values of local tensors, and what is yet to come of its updates.
 struct inner_state {
   std::uint64_t steps = 0;
-  std::vector<buffer_ptr> buffers;  // nobody else's
+  std::vector<buffer_ptr> buffers;  // nobody else's; empty while they are distant
+  std::shared_ptr<const distant_buffers> distant;
   version_ptr local;  // section::local after the last round; null: as in the version it starts from
   version_ptr residual;  // what network.codec_up kept back; null: nothing (transfer/error_feedback)
 };
 
-/// A state of its own with the same content.
+/// The state's buffers in main memory: itself has them, or they are copies.
+std::vector<buffer_ptr> buffers_of(const inner_state& state);
+
+/// A state of its own with the same content, in main memory.
 inner_state copy_of(const inner_state& state);
 
 /// The mean of several states, buffer by buffer; a buffer that one of them does not have counts as

@@ -58,12 +58,13 @@ void put_inner(snapshot& part, const std::string& name,
     part.values[name] = nullptr;
     return;
   }
+  const auto buffers = buffers_of(*state);
   part.values[name] = {{"steps", state->steps},
-                       {"buffers", state->buffers.size()},
+                       {"buffers", buffers.size()},
                        {"local", state->local != nullptr},
                        {"residual", state->residual != nullptr}};
-  for (std::size_t i = 0; i < state->buffers.size(); ++i) {
-    part.buffers[fmt::format("{}.{}", name, i)] = state->buffers[i];
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    part.buffers[fmt::format("{}.{}", name, i)] = buffers[i];
   }
   if (state->local) part.buffers[name + ".local"] = state->local;
   if (state->residual) part.buffers[name + ".residual"] = state->residual;

@@ -125,6 +125,7 @@ override_list unusual_settings() {
       {"workers.events", "['600 2 pause 60', \"1e3\\tall  slow-down 1.5\"]"},
       {"workers.throttle", "true"},
       {"workers.threads_per_lane", "2"},
+      {"workers.device", "['cuda:1', 'cuda', 'cpu']"},
       {"inner.optimizer", "nesterov"},
       {"inner.lr", "1"},
       {"inner.final_lr", "1e-300"},
@@ -406,10 +407,11 @@ TEST_CASE("mistakes in a file are reported with line, key, value and what is all
       {"[workers]\nseconds_per_step = [0.5, 'x']",
        "x.toml:2: workers.seconds_per_step = [0.5, \"x\"] must be a list of numbers, each from "
        "1e-09 to 1000 (seconds)"},
-      {"[workers]\nevents = '600 2 pause 60'",
-       "x.toml:2: workers.events = \"600 2 pause 60\" must be a list of strings"},
+      {"[workers]\nevents = 600",
+       "x.toml:2: workers.events = 600 must be a string or a list of strings"},
       {"[workers]\nevents = ['600 2 pause 60', 600]",
-       "x.toml:2: workers.events = [\"600 2 pause 60\", 600] must be a list of strings"},
+       "x.toml:2: workers.events = [\"600 2 pause 60\", 600] must be a string or a list of "
+       "strings"},
       {"[data]\npaths = 'a'",
        "x.toml:2: data.paths = \"a\" must be a list with a string or a list of strings for each "
        "shard, none of them empty"},
@@ -616,6 +618,27 @@ TEST_CASE("methods that do not fit together are refused with what to do") {
   says_of_overlap("staleness.compensation", "constant", "where each round started");
   says_of_overlap("outer.norm_guard", "5", "when its worker has already gone on");
   says({{"evaluate.half", "b"}, {"evaluate.batches", "1"}}, "at least 2");
+}
+
+TEST_CASE("a device is the CPU or a GPU, alone or in a list") {
+  const std::string text = "[data]\npaths = ['a']\n";
+  CHECK(load(text).workers.device == std::vector<std::string>{"cpu"});
+  CHECK(load(text + "[workers]\ndevice = 'cuda:7'\n").workers.device ==
+        std::vector<std::string>{"cuda:7"});
+  CHECK(load(text, {{"workers.device", "cuda"}}).workers.device ==
+        std::vector<std::string>{"cuda"});
+  CHECK(load(text, {{"workers.device", "['cuda:0', 'cuda:1']"}}).workers.device ==
+        std::vector<std::string>{"cuda:0", "cuda:1"});
+  for (const std::string wrong : {"gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:100", "[]",
+                                  "['cpu', '']"}) {
+    CAPTURE(wrong);
+    CHECK(error_of(text, {{"workers.device", wrong}})
+              .find("must be \"cpu\", \"cuda\", \"cuda:N\"") != std::string::npos);
+  }
+  const std::string null = "[model]\nkind = 'null'\n[data]\nkind = 'gaussian-mixtures'\n";
+  CHECK(error_of(null, {{"workers.device", "cuda"}})
+            .find("is not for model.kind = \"null\", which computes nothing") !=
+        std::string::npos);
 }
 
 TEST_CASE("milestones rise, and a rate that steps down has no final one to be checked") {

@@ -148,16 +148,16 @@ TEST_CASE("a precision that is asked for is taken, whatever the machine and the 
 TEST_CASE("products are in bf16 as long as asked for, and not after an exception either") {
   CHECK(type_of_product() == "Float");
   {
-    const product_precision products(precision::bf16);
+    const product_precision products(precision::bf16, processor::cpu);
     CHECK(type_of_product() == "BFloat16");
   }
   CHECK(type_of_product() == "Float");
   {
-    const product_precision products(precision::f32);
+    const product_precision products(precision::f32, processor::cpu);
     CHECK(type_of_product() == "Float");
   }
   try {
-    const product_precision products(precision::bf16);
+    const product_precision products(precision::bf16, processor::cpu);
     throw std::runtime_error("out of memory");
   } catch (const std::runtime_error&) {
   }
