@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "app/commands.hpp"
@@ -18,18 +17,6 @@
 
 namespace rubato {
 namespace {
-
-void tell(std::string_view line) {
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-}
-
-config config_of(const std::vector<std::string>& paths, const override_list& overrides) {
-  std::vector<std::string> notes;
-  auto c = load_config({.paths = paths, .layers = {{.settings = overrides}}}, &notes);
-  for (const auto& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
-  use_instruction_set(c.run.instruction_set);
-  return c;
-}
 
 /// For measurements that need no model and no data.
 config made_up_run(const override_list& overrides) {
@@ -49,50 +36,51 @@ int show(const Report& report, bool as_json) {
 }  // namespace
 
 int bench_step(const bench_step_options& options) {
-  const auto c = config_of(options.config_paths, options.overrides);
-  return show(measure_step(c, options.measurement, tell), options.json);
+  if (options.bare) return bench_bare_step(options);
+  const auto c = config_of_bench(options.config_paths, options.overrides);
+  return show(measure_step(c, options.measurement, tell_progress), options.json);
 }
 
 int bench_train(const bench_train_options& options) {
-  const auto c = config_of(options.config_paths, options.overrides);
-  return show(measure_train(c, options.measurement, tell), options.json);
+  const auto c = config_of_bench(options.config_paths, options.overrides);
+  return show(measure_train(c, options.measurement, tell_progress), options.json);
 }
 
 int bench_journal(const bench_journal_options& options) {
   auto measurement = options.measurement;
   measurement.update_bytes = static_cast<std::uint64_t>(options.update_kib) << 10;
-  return show(measure_journal(measurement, tell), options.json);
+  return show(measure_journal(measurement, tell_progress), options.json);
 }
 
 int bench_merge(const bench_merge_options& options) {
-  return show(measure_merge(made_up_run(options.overrides), options.measurement, tell),
+  return show(measure_merge(made_up_run(options.overrides), options.measurement, tell_progress),
               options.json);
 }
 
 int bench_recovery(const bench_recovery_options& options) {
-  return show(measure_recovery(made_up_run(options.overrides), options.measurement, tell),
+  return show(measure_recovery(made_up_run(options.overrides), options.measurement, tell_progress),
               options.json);
 }
 
 int bench_wire(const bench_wire_options& options) {
-  if (!options.send) return show(measure_wire(options.measurement, tell), options.json);
+  if (!options.send) return show(measure_wire(options.measurement, tell_progress), options.json);
   send_over_wire(options.measurement);
   return exit_done;
 }
 
 int bench_memory(const bench_memory_options& options) {
-  return show(measure_memory(options.measurement, tell), options.json);
+  return show(measure_memory(options.measurement, tell_progress), options.json);
 }
 
 int bench_scale(const bench_scale_options& options) {
-  return show(measure_scale(options.measurement, tell), options.json);
+  return show(measure_scale(options.measurement, tell_progress), options.json);
 }
 
 int bench_cluster(const bench_cluster_options& options) {
   auto measurement = options.measurement;
   measurement.up = *find_codec(options.codec_up);
   measurement.down = *find_codec(options.codec_down);
-  return show(measure_cluster(measurement, tell), options.json);
+  return show(measure_cluster(measurement, tell_progress), options.json);
 }
 
 }  // namespace rubato

@@ -1,6 +1,7 @@
+#include "app/command_line.hpp"
+
 #include <string_view>
 
-#include "app/commands.hpp"
 #include "config/error.hpp"
 
 namespace rubato {

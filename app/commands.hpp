@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "app/command_line.hpp"
+#include "app/step_command.hpp"
 #include "bench/cluster.hpp"
 #include "bench/journal.hpp"
 #include "bench/memory.hpp"
@@ -20,14 +22,6 @@
 #include "generation/generate.hpp"
 
 namespace rubato {
-
-/// The command line, split: `--section.key value` and `--section.key=value` are overrides of the
-/// config, everything else is left in order. Throws usage_error for a key without a value.
-struct command_line {
-  override_list overrides;
-  std::vector<std::string> rest;
-};
-command_line split_command_line(int argc, const char* const* argv);
 
 struct train_options {
   std::vector<std::string> config_paths;  // may be empty where `resume` is not
@@ -146,13 +140,6 @@ struct inspect_data_options {
 
 /// `rubato data inspect`: returns the exit code.
 int inspect_data(const inspect_data_options& options);
-
-struct bench_step_options {
-  std::vector<std::string> config_paths;
-  override_list overrides;
-  step_options measurement;
-  bool json = false;
-};
 
 struct bench_merge_options {
   override_list overrides;

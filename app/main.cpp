@@ -229,29 +229,7 @@ int run(int argc, char** argv) {
 
   bench_step_options step_bench;
   auto* bench_command = app.add_subcommand("bench", "Measure what Rubato itself costs");
-  auto* step_command = bench_command->add_subcommand(
-      "step", "CPU time per token of a worker in the runtime, against a loop without actors");
-  step_command
-      ->add_option("CONFIG", step_bench.config_paths,
-                   "What is trained on what; of several files, later ones win")
-      ->required();
-  step_command
-      ->add_option(
-          "--steps", step_bench.measurement.steps,
-          "Local steps of a measurement, made whole rounds; by default three seconds' worth")
-      ->check(CLI::Range(1, 1000000000));
-  step_command
-      ->add_option("--vocabulary", step_bench.measurement.vocabulary,
-                   "Random tokens, so many different ones, instead of the config's data")
-      ->check(CLI::Range(2, 1 << 24));
-  step_command->add_option(
-      "--peer", step_bench.measurement.peer,
-      "A program to be measured as well, such as \"python3 bench/peers/step.py f32\"; it is given "
-      "the transformer's size, threads and steps");
-  step_command->add_option("--repeats", step_bench.measurement.repeats, "Measurements of each side")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  step_command->add_flag("--json", step_bench.json, "Print JSON, with every single measurement");
+  auto* step_command = add_step_command(*bench_command, step_bench);
 
   const auto measurements_of = [](CLI::App* command, auto& options) {
     command

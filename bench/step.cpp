@@ -3,121 +3,60 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
-#include <variant>
 
+#include "bench/bare_loop.hpp"
 #include "bench/measurement.hpp"
 #include "bench/peer_process.hpp"
 #include "bench/random_tokens.hpp"
 #include "config/error.hpp"
-#include "coordination/coordinator.hpp"
-#include "model/local_round.hpp"
 #include "monitoring/human.hpp"
 
 namespace rubato {
 namespace {
 
-namespace fs = std::filesystem;
-
-// How long a measurement takes if nobody says how many steps it has, and how long one must be to
-// foretell that.
+// How long a measurement takes if nobody says how many steps it has.
 constexpr double wanted_seconds = 3.0;
-constexpr double trial_seconds = 0.3;
 
-/// One worker that trains as `c` says, alone and undisturbed, whatever the method of `c`.
-config one_worker(const config& c) {
-  config one;
-  one.run.name = "bench";
-  one.run.seed = c.run.seed;
-  one.run.threads = 1;
-  one.clock = c.clock;
-  one.model = c.model;
-  one.data = c.data;
-  one.workers.count = 1;
-  one.workers.heterogeneity = "none";
-  one.workers.threads_per_lane = c.workers.threads_per_lane;
-  one.inner = c.inner;
-  one.inner.state = "keep";
-  one.outer.optimizer = "sgd";
-  one.outer.lr = 1.0;
-  one.quota.policy = "fixed";
-  one.quota.local_steps = c.quota.local_steps;
-  one.evaluate.batches = 1;
-  one.evaluate.baselines = false;
-  return one;
+/// What a run of the config is made of, all of it filled in.
+run_parts complete(const config& c, run_parts parts) {
+  if (!parts.data) parts.data = make_dataset(c);
+  if (!parts.make_learner) parts.make_learner = make_learner_factory(c, *parts.data);
+  if (!parts.initialize)
+    parts.initialize = [c](learner& model) { initialize_parameters(c, model); };
+  return parts;
 }
 
 /// Both sides, on the same data and from the same parameters.
 class contest {
  public:
-  struct outcome {
-    step_cost cost;
-    std::string params_sha256;
-    run_plan plan = {};  // of the run, if it is one
+  struct outcome : bare_loop::outcome {
+    run_plan plan = {};
   };
 
-  contest(const config& c, run_parts parts) : config_(one_worker(c)), parts_(std::move(parts)) {
-    if (!parts_.data) parts_.data = make_dataset(config_);
-    if (!parts_.make_learner) {
-      parts_.make_learner = make_learner_factory(config_, *parts_.data);
-    }
-    if (!parts_.initialize) {
-      parts_.initialize = [c = config_](learner& model) { initialize_parameters(c, model); };
-    }
-    layout_ = parts_.make_learner()->layout();
-  }
+  contest(const config& c, run_parts parts)
+      : config_(one_worker(c)),
+        parts_(complete(config_, std::move(parts))),
+        loop_(config_, parts_.data, parts_.make_learner, parts_.initialize) {}
 
-  std::int64_t tokens_per_step() const { return parts_.data->tokens_per_batch(); }
+  const bare_loop& loop() const { return loop_; }
   std::string peer_arguments(std::int64_t steps) const {
     return fmt::format("{} {}", transformer_arguments(config_, parts_.data->shape()), steps);
   }
-  std::int64_t round_steps() const { return config_.quota.local_steps; }
-  std::int64_t whole_rounds(double steps) const {
-    return round_steps() *
-           std::max(std::llround(std::ceil(steps / static_cast<double>(round_steps()))), 1LL);
-  }
 
   /// `steps` steps after a warm-up, without actors.
-  outcome bare(std::int64_t steps) const {
-    const auto c = with_budget(steps);
-    auto model = parts_.make_learner();
-    parts_.initialize(*model);
-    const auto theta = std::make_shared<parameter_buffer>(layout_.size());
-    std::copy(model->parameters().begin(), model->parameters().end(), theta->data());
-    local_round round(c, std::move(model), std::make_shared<buffer_pool>(layout_.size()));
-    const auto inner = std::make_shared<inner_state>();
-
-    const auto rounds = plan_rounds(c);
-    std::int64_t done = 0;
-    resource_reading begin;
-    for (const auto& work : rounds) {
-      if (done == warm_up(steps)) begin = resource_reading::now();
-      round.begin(work, theta, inner);
-      for (std::uint64_t i = 0; i < work.steps; ++i) {
-        round.step(parts_.data->training_batch(work.shard, work.data_position + i));
-      }
-      const auto delta = round.finish().delta;
-      std::transform(theta->data(), theta->data() + theta->size(), delta->data(), theta->data(),
-                     [](float from, float by) { return from - by; });
-      done += work.steps;
-    }
-    const auto end = resource_reading::now();
-    return {cost_between(begin, end, steps * tokens_per_step()),
-            parameters_sha256(layout_, theta->span())};
-  }
+  bare_loop::outcome bare(std::int64_t steps) const { return loop_.run(steps); }
 
   /// The same in a run.
   outcome in_runtime(std::int64_t steps) const {
     const scratch_folder folder;
-    auto c = with_budget(steps);
+    auto c = loop_.with_budget(steps);
     c.run.directory = folder.path();
-    const auto watch = std::make_shared<stopwatch>(warm_up(steps), c.run.local_steps);
+    const auto watch = std::make_shared<stopwatch>(loop_.warm_up(steps), c.run.local_steps);
     auto parts = parts_;
     parts.observer = watch;
     const auto summary = run_training(c, parts);
@@ -126,65 +65,14 @@ class contest {
           "bench step: {} steps are too few: the run ended before its first evaluation; use more",
           steps));
     }
-    return {*watch->cost(), summary.params_sha256, watch->plan()};
+    return {{*watch->cost(), summary.params_sha256}, watch->plan()};
   }
 
  private:
-  std::int64_t warm_up(std::int64_t steps) const {
-    return whole_rounds(std::max(0.1 * static_cast<double>(steps), 2.0 * round_steps()));
-  }
-
-  config with_budget(std::int64_t steps) const {
-    auto c = config_;
-    c.run.local_steps = warm_up(steps) + steps;
-    c.evaluate.every_local_steps = c.run.local_steps;
-    c.journal.enabled = false;  // a bare loop has none
-    return c;
-  }
-
-  /// The rounds that a run of this config consists of.
-  std::vector<assignment> plan_rounds(const config& c) const {
-    coordinator::setting facts;
-    facts.shard_weights = shard_weights(c, *parts_.data);
-    facts.elements = layout_.count(section::trainable) + layout_.count(section::averaged);
-    facts.update_bytes = facts.elements * sizeof(float);
-    facts.tokens_per_step = tokens_per_step();
-    coordinator decisions(c, facts);
-
-    std::vector<assignment> rounds;
-    run_time now{0};
-    decisions.worker_joined(now, 0);
-    while (!decisions.finished()) {
-      for (const auto& action : decisions.tick(now)) {
-        if (const auto* assign = std::get_if<assign_action>(&action))
-          rounds.push_back(assign->work);
-      }
-      const auto& work = rounds.back();
-      now = work.due();
-      arrival update;
-      update.id = work.id;
-      update.base_version = work.base_version;
-      update.elements = facts.elements;
-      update.norm = 1.0;
-      update.compute_time = work.timing.compute;
-      decisions.update_arrived(now, update);
-    }
-    return rounds;
-  }
-
   config config_;
   run_parts parts_;
-  parameter_layout layout_;
+  bare_loop loop_;
 };
-
-std::int64_t steps_that_take(double seconds, const contest& sides) {
-  for (auto steps = sides.round_steps();; steps *= 4) {
-    const auto taken = sides.bare(steps).cost.wall_seconds;
-    if (taken >= trial_seconds) {
-      return sides.whole_rounds(static_cast<double>(steps) * seconds / taken);
-    }
-  }
-}
 
 // -- statistics ---------------------------------------------------------------------------------
 
@@ -221,6 +109,12 @@ double step_report::median_of_ratios() const {
 
 step_report measure_step(const config& c, const step_options& options,
                          const std::function<void(std::string_view)>& told, run_parts parts) {
+  if (c.workers.device != config{}.workers.device) {
+    throw usage_error(fmt::format(
+        "bench step: compares CPU times and results bit for bit, so workers.device = {} is not for "
+        "it; with --bare it measures how fast steps are",
+        fmt::join(c.workers.device, ", ")));
+  }
   if (options.vocabulary > 0) {
     parts.data = std::make_shared<random_tokens>(c, options.vocabulary);
   }
@@ -228,16 +122,17 @@ step_report measure_step(const config& c, const step_options& options,
   step_report report;
   report.cpu = cpu_model();
   report.cores = std::thread::hardware_concurrency();
-  report.tokens_per_step = sides.tokens_per_step();
-  report.round_steps = sides.round_steps();
-  report.steps = options.steps > 0 ? sides.whole_rounds(static_cast<double>(options.steps))
-                                   : steps_that_take(wanted_seconds, sides);
+  const auto& loop = sides.loop();
+  report.tokens_per_step = loop.tokens_per_step();
+  report.round_steps = loop.round_steps();
+  report.steps = options.steps > 0 ? loop.whole_rounds(static_cast<double>(options.steps))
+                                   : loop.steps_that_take(wanted_seconds);
 
   // The warm-up says what everything after it must end with.
   const auto first = sides.in_runtime(report.steps);
   report.plan = first.plan;
   report.params_sha256 = first.params_sha256;
-  const auto check = [&](const contest::outcome& outcome) {
+  const auto check = [&](const bare_loop::outcome& outcome) {
     if (outcome.params_sha256 != report.params_sha256) {
       throw run_error(
           "bench step: the run and the bare loop ended with different parameters, so their times "

@@ -13,20 +13,11 @@
 
 #include "actors/run.hpp"
 #include "bench/measurement.hpp"
+#include "bench/step_rate.hpp"
 #include "bench/stopwatch.hpp"
 #include "config/config.hpp"
 
 namespace rubato {
-
-struct step_options {
-  std::int64_t steps = 0;    // local steps of a measurement, made whole rounds; 0: three seconds
-  std::int64_t repeats = 7;  // measurements of each side, at least 1
-  // So many different random tokens instead of the data that the configuration names; 0: its data.
-  std::int64_t vocabulary = 0;
-  // A command like "python3 bench/peers/step.py f32", see peer_process; empty: none. It is given
-  // the transformer's size, threads and steps.
-  std::string peer = {};
-};
 
 struct step_report {
   std::string cpu;  // the model's name, or "unknown"

@@ -60,7 +60,7 @@ def make_optimizer(model):
 
 def take_step(model, optimizer, tokens, precision):
     """One local step on `tokens`; precision is f32, or bf16 for autocast."""
-    autocast = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+    autocast = torch.autocast(tokens.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
     with autocast:
         logits = model(tokens[:, :-1])
         loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens[:, 1:].reshape(-1))
