@@ -315,7 +315,7 @@ std::string export_scripted(const std::string& path, const std::string& sha256,
     throw usage_error(fmt::format(
         "{}: it is another file than the one that the run was begun with, by its SHA-256", path));
   }
-  scripted_module module(path, file);
+  scripted_module module(path, file, torch::kCPU);
   const torch::NoGradGuard no_gradient;
   for (const auto& entry : layout.tensors()) {
     const auto slot = std::find_if(module.slots().begin(), module.slots().end(),
