@@ -39,6 +39,9 @@ struct run_context {
   std::shared_ptr<link_traffic> traffic = std::make_shared<link_traffic>();
   std::shared_ptr<link_probe> links;  // may be null
 
+  std::string state_folder;                // see there
+  std::shared_ptr<buffer_pool> residuals;  // of updates that are encoded, in the same place
+
   codec codec_up() const { return find_codec(settings.network.codec_up).value(); }
   codec codec_down() const { return find_codec(settings.network.codec_down).value(); }
   bool on_wall_clock() const { return settings.clock.mode == "wall"; }

@@ -27,6 +27,7 @@ void begin(pointer self, const run_round& job) {
   state.current = job.work.id;
   state.running.emplace(state.run->activity);
   state.inner = job.inner;
+  will_need(*state.inner);
   state.begun = state.run->clock.now();
   state.waited = run_time{0};
   take_over_if_due(state);
@@ -68,7 +69,7 @@ void go_on(pointer self) {
 version_ptr encode(lane_state& state, const version_ptr& delta) {
   const auto& run = *state.run;
   auto encoded = run.encodings->take();
-  auto kept = run.deltas->take();
+  auto kept = run.residuals->take();
   encode_update(run.codec_up(), run.layout, *delta, state.inner->residual.get(), *kept, *encoded);
   state.inner->residual = std::move(kept);
   return encoded;
@@ -92,6 +93,7 @@ void hand_back(pointer self) {
   } else {
     content->encoded = encode(state, result.delta);
   }
+  let_go(*state.inner);
   if (state.run->settings.inner.state == "average") content->inner = state.inner;
   send(self, state.node,
        round_finished{state.index, std::move(content), std::move(result.went), result.replied});

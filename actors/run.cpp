@@ -106,7 +106,7 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
 /// Null if there is nothing to go on with, and it begins anew. A branch that begins has no journal.
 std::shared_ptr<restored_run> restore_with_journal(const std::string& directory, const config& c) {
   auto& files = posix_file_system();
-  std::shared_ptr<restored_run> restored = restore_run(files, directory);
+  std::shared_ptr<restored_run> restored = restore_run(files, directory, state_folder(c.inner));
   if (!c.journal.enabled) return restored;
   if (!restored) {
     forget_beginning(files, directory);

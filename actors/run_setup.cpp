@@ -10,6 +10,7 @@
 #include "config/error.hpp"
 #include "config/registration.hpp"
 #include "model/numerics.hpp"
+#include "optim/inner_optimizer.hpp"
 #include "transfer/buffer_coding.hpp"
 
 namespace rubato {
@@ -49,6 +50,10 @@ std::shared_ptr<run_context> make_context(const config& c, const run_parts& part
   run->layout = model->layout();
   run->model_origin = model->origin();
   run->deltas = std::make_shared<buffer_pool>(run->layout.size());
+  run->state_folder = state_folder(c.inner);
+  // Where not even one fits, it is said before a run begins.
+  if (c.inner.state_files) parameter_buffer(run->layout.size(), run->state_folder);
+  run->residuals = std::make_shared<buffer_pool>(run->layout.size(), run->state_folder);
   if (parts.activity) run->activity = parts.activity;
   run->links = parts.links;
   run->encodings = std::make_shared<buffer_pool>(encoded_floats(run->codec_up(), run->layout));

@@ -14,8 +14,10 @@ using pointer = actor_pointer<worker_actor, worker_state>;
 /// What the round begins with in place of `own`, what the worker has of its last one. Its local
 /// tensors are no optimizer's state: they stay in any case. So does what is yet to come of its
 /// updates, unless those were gradients and this one is not.
-inner_state_ptr renewed(const inner_state_ptr& own, const assign_round& round) {
-  auto fresh = std::make_shared<inner_state>(round.inner ? copy_of(*round.inner) : inner_state{});
+inner_state_ptr renewed(const inner_state_ptr& own, const assign_round& round,
+                        const std::string& folder) {
+  auto fresh =
+      std::make_shared<inner_state>(copy_of(round.inner ? *round.inner : inner_state{}, folder));
   fresh->local = own ? own->local : nullptr;
   fresh->residual = own && !round.work.handover ? own->residual : nullptr;
   return fresh;
@@ -72,7 +74,7 @@ void begin(pointer self) {
     if (!join_ends(state, *round, next == state.rounds.end() ? nullptr : &*next, job)) return;
   }
   if (!state.inner || given.inner || state.run->settings.inner.state == "zero") {
-    state.inner = renewed(state.inner, given);
+    state.inner = renewed(state.inner, given, state.run->state_folder);
   }
   job.inner = state.inner;
   state.running = given.work.id;

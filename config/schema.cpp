@@ -539,6 +539,16 @@ std::vector<key_spec> declare_keys() {
            "What becomes of the state of a worker's optimizer between rounds. keep: it goes on, "
            "as in Liu et al. 2024; zero: each round begins with a fresh one; average: with the "
            "mean of all workers' (sync only)."},
+      {.name = "inner.state_files",
+       .member = at([](auto& c) -> auto& { return c.inner.state_files; }),
+       .scope = key_scope::node,
+       .used_when = both(when("inner.optimizer", {"momentum", "nesterov", "lars", "adamw"}),
+                         when("inner.state", {"keep", "average"})),
+       .help =
+           "Keep the states of workers' optimizers in files, mapped into memory, so that those of "
+           "workers that wait can leave it. The files have no names and lie in the folder that "
+           "TMPDIR names, or in /var/tmp: for each worker up to twice the parameters' size, three "
+           "times with network.codec_up. Same results."},
       {.name = "inner.label_smoothing",
        .member = at([](auto& c) -> auto& { return c.inner.label_smoothing; }),
        .range = from_below(0, 1),

@@ -9,9 +9,19 @@
 
 namespace rubato {
 
+namespace {
+
+/// This state never waits.
+config::inner_section in_memory(config::inner_section inner) {
+  inner.state_files = false;
+  return inner;
+}
+
+}  // namespace
+
 data_parallel::data_parallel(const parameter_layout& layout, const config::inner_section& inner)
     : layout_(layout),
-      optimizer_(make_inner_optimizer(inner, layout)),
+      optimizer_(make_inner_optimizer(in_memory(inner), layout)),
       pool_(layout_.size()),
       mean_(layout_.end(section::averaged)) {}
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -157,14 +158,37 @@ std::vector<buffer_ptr> buffers_of(const inner_state& state) {
   return state.distant ? state.distant->fetch() : state.buffers;
 }
 
+std::string state_folder(const config::inner_section& inner) {
+  if (!inner.state_files) return {};
+  const char* folder = std::getenv("TMPDIR");
+  return folder != nullptr && *folder != '\0' ? folder : "/var/tmp";
+}
+
 inner_state copy_of(const inner_state& state) {
+  return copy_of(state, {});
+}
+
+inner_state copy_of(const inner_state& state, const std::string& folder) {
   inner_state copy;
   copy.steps = state.steps;
-  if (state.distant) copy.buffers = state.distant->fetch();
-  for (const auto& buffer : state.buffers) copy.buffers.push_back(copy_of(*buffer));
+  copy.buffers = buffers_of(state);
+  for (auto& buffer : copy.buffers) {
+    // What was fetched is nobody else's already.
+    if (!state.distant || !folder.empty()) buffer = copy_of(*buffer, folder);
+  }
   copy.local = state.local;
   copy.residual = state.residual;
   return copy;
+}
+
+void will_need(const inner_state& state) {
+  for (const auto& buffer : state.buffers) buffer->will_need();
+  if (state.residual) state.residual->will_need();
+}
+
+void let_go(const inner_state& state) {
+  for (const auto& buffer : state.buffers) buffer->let_go();
+  if (state.residual) state.residual->let_go();
 }
 
 inner_state mean_of(std::span<const inner_state* const> states) {
@@ -192,6 +216,7 @@ inner_state mean_of(std::span<const inner_state* const> states) {
 inner_optimizer::inner_optimizer(const config::inner_section& inner, const parameter_layout& layout,
                                  std::size_t buffers)
     : name_(inner.optimizer),
+      state_folder_(state_folder(inner)),
       clip_(inner.clip),
       weight_decay_(inner.weight_decay),
       buffers_(buffers),
@@ -216,7 +241,7 @@ void inner_optimizer::step(std::span<float> theta, std::span<const float> g, inn
         "inner_optimizer: parameters, gradient or state are not of the layout's size");
   }
   while (state.buffers.size() < buffers_) {
-    state.buffers.push_back(std::make_shared<parameter_buffer>(size_));
+    state.buffers.push_back(std::make_shared<parameter_buffer>(size_, state_folder_));
   }
   // torch.nn.utils.clip_grad_norm_, with its 1e-6 against a division by zero.
   const double scale =

@@ -39,8 +39,17 @@ struct inner_state {
 /// The state's buffers in main memory: itself has them, or they are copies.
 std::vector<buffer_ptr> buffers_of(const inner_state& state);
 
-/// A state of its own with the same content, in main memory.
+/// Where inner states lie: with inner.state_files the folder that TMPDIR names, or /var/tmp, which
+/// is on a disk where /tmp need not be; otherwise empty.
+std::string state_folder(const config::inner_section& inner);
+
+/// A state of its own with the same content, in memory or in files as parameter_buffer has them.
 inner_state copy_of(const inner_state& state);
+inner_state copy_of(const inner_state& state, const std::string& folder);
+
+/// For what lies in files: see parameter_buffer.
+void will_need(const inner_state& state);
+void let_go(const inner_state& state);
 
 /// The mean of several states, buffer by buffer; a buffer that one of them does not have counts as
 /// zeros. The number of steps is the largest; local tensors are left out, for they stay with their
@@ -99,6 +108,7 @@ class inner_optimizer {
   };
 
   std::string name_;
+  std::string state_folder_;
   double clip_;
   double weight_decay_;
   std::size_t buffers_;

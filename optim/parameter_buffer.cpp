@@ -1,16 +1,22 @@
 #include "optim/parameter_buffer.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <openssl/evp.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstdlib>
 #include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "config/error.hpp"
@@ -38,6 +44,33 @@ std::size_t element_count(const std::string& name, const std::vector<std::int64_
     count *= factor;
   }
   return count;
+}
+
+std::size_t bytes_of_file(std::size_t floats) {
+  return std::max<std::size_t>(1, floats * sizeof(float));  // nothing cannot be mapped
+}
+
+/// Memory that a file without a name stands behind, all zero.
+void* map_file(const std::string& folder, std::size_t bytes) {
+  const auto check = [&](bool good, int error) {
+    if (good) return;
+    throw run_error(fmt::format(
+        "cannot keep {} bytes in a file in {}, as inner.state_files wants: {}; make room there, or "
+        "set TMPDIR to a folder on another disk",
+        bytes, folder, std::generic_category().message(error)));
+  };
+  auto path = folder + "/rubato-state-XXXXXX";
+  const int file = ::mkostemp(path.data(), O_CLOEXEC);
+  check(file >= 0, errno);
+  ::unlink(path.c_str());
+  // To run out of disk is an error here, but would kill the process where it writes to the memory.
+  const int full = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
+  void* memory =
+      full != 0 ? MAP_FAILED : ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  const int error = full != 0 ? full : errno;
+  ::close(file);
+  check(memory != MAP_FAILED, error);
+  return memory;
 }
 
 void check_digest(int result) {
@@ -81,8 +114,15 @@ std::size_t parameter_layout::end(section part) const {
 
 // -- buffer -------------------------------------------------------------------------------------
 
-parameter_buffer::parameter_buffer(std::size_t size) : size_(size) {
+parameter_buffer::parameter_buffer(std::size_t size) : parameter_buffer(size, {}) {}
+
+parameter_buffer::parameter_buffer(std::size_t size, const std::string& folder) : size_(size) {
   if (size > max_floats) throw std::bad_array_new_length();
+  if (!folder.empty()) {
+    memory_ = nullptr;
+    data_ = static_cast<float*>(map_file(folder, bytes_of_file(size)));
+    return;
+  }
   // calloc knows which memory the system has cleared already.
   std::size_t space = size * sizeof(float) + alignment_bytes;
   memory_ = std::calloc(space, 1);
@@ -92,11 +132,29 @@ parameter_buffer::parameter_buffer(std::size_t size) : size_(size) {
 }
 
 parameter_buffer::~parameter_buffer() {
-  std::free(memory_);
+  if (memory_ == nullptr) {
+    ::munmap(data_, bytes_of_file(size_));
+  } else {
+    std::free(memory_);
+  }
+}
+
+void parameter_buffer::will_need() const {
+  if (memory_ == nullptr) ::madvise(data_, bytes_of_file(size_), MADV_WILLNEED);
+}
+
+void parameter_buffer::let_go() const {
+  // Of a shared mapping nothing is lost: what was changed is the file's, and on its way to the
+  // disk.
+  if (memory_ == nullptr) ::madvise(data_, bytes_of_file(size_), MADV_DONTNEED);
 }
 
 buffer_ptr copy_of(const parameter_buffer& buffer) {
-  auto copy = std::make_shared<parameter_buffer>(buffer.size());
+  return copy_of(buffer, {});
+}
+
+buffer_ptr copy_of(const parameter_buffer& buffer, const std::string& folder) {
+  auto copy = std::make_shared<parameter_buffer>(buffer.size(), folder);
   std::copy(buffer.span().begin(), buffer.span().end(), copy->data());
   return copy;
 }
@@ -110,12 +168,17 @@ buffer_ptr own(version_ptr buffer) {
 
 struct buffer_pool::shelf {
   std::mutex mutex;
+  std::string folder;
   std::vector<std::unique_ptr<parameter_buffer>> free;
   std::size_t allocated = 0;
 };
 
-buffer_pool::buffer_pool(std::size_t buffer_size)
-    : size_(buffer_size), shelf_(std::make_shared<shelf>()) {}
+buffer_pool::buffer_pool(std::size_t buffer_size) : buffer_pool(buffer_size, {}) {}
+
+buffer_pool::buffer_pool(std::size_t buffer_size, const std::string& folder)
+    : size_(buffer_size), shelf_(std::make_shared<shelf>()) {
+  shelf_->folder = folder;
+}
 
 buffer_ptr buffer_pool::take() {
   std::unique_ptr<parameter_buffer> buffer;
@@ -128,7 +191,7 @@ buffer_ptr buffer_pool::take() {
   }
   if (buffer == nullptr) {
     // Outside the lock, for zeroing a large buffer takes long.
-    buffer = std::make_unique<parameter_buffer>(size_);
+    buffer = std::make_unique<parameter_buffer>(size_, shelf_->folder);
     const std::lock_guard lock(shelf_->mutex);
     // Room for every buffer to come back at once: giving one back must never throw.
     shelf_->free.reserve(shelf_->allocated + 1);

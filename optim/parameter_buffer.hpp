@@ -1,7 +1,7 @@
 // A model's parameters as one flat, aligned f32 buffer, the layout that says which tensor lies
 // where, and the pool that recycles buffers. Versions of a model are immutable: once published, a
 // buffer is a shared_ptr<const parameter_buffer>, read without lock or copy.
-// Not here: arithmetic on buffers (reductions.hpp, outer_optimizer.hpp), and files.
+// Not here: arithmetic on buffers (reductions.hpp, outer_optimizer.hpp), and files that stay.
 #pragma once
 
 #include <cstddef>
@@ -59,6 +59,10 @@ class parameter_buffer {
  public:
   /// `size` in floats, padding included.
   explicit parameter_buffer(std::size_t size);
+  /// In a file of its own in `folder`, mapped into memory, which has no name and goes with the
+  /// buffer or the process; where `folder` is empty, in memory only.
+  /// Throws run_error if the folder has no room for the file, or takes none.
+  parameter_buffer(std::size_t size, const std::string& folder);
   ~parameter_buffer();
   parameter_buffer(const parameter_buffer&) = delete;
   parameter_buffer& operator=(const parameter_buffer&) = delete;
@@ -69,16 +73,27 @@ class parameter_buffer {
   std::span<float> span() { return {data_, size_}; }
   std::span<const float> span() const { return {data_, size_}; }
 
+  // Hints for a buffer in a file, which change none of its values; one in memory takes no notice.
+  // Thread-safe, also while the buffer is in use.
+
+  /// It will be read soon: what is on the disk may be fetched meanwhile.
+  void will_need() const;
+  /// It will not be used for a while: it leaves this process's memory, and the system's as soon as
+  /// that is wanted for something else.
+  void let_go() const;
+
  private:
   std::size_t size_;
-  void* memory_;
-  float* data_;  // within memory_, aligned
+  void* memory_;  // null: it lies in a file
+  float* data_;   // within memory_ or at the start of the file, aligned
 };
 
 using buffer_ptr = std::shared_ptr<parameter_buffer>;
 using version_ptr = std::shared_ptr<const parameter_buffer>;
 
+/// The same numbers in another buffer, in memory or where `folder` says, as the constructor does.
 buffer_ptr copy_of(const parameter_buffer& buffer);
+buffer_ptr copy_of(const parameter_buffer& buffer, const std::string& folder);
 
 /// The same numbers in a buffer that may be written to: itself if nobody else has it, or a copy.
 buffer_ptr own(version_ptr buffer);
@@ -96,8 +111,9 @@ struct stretch {
 /// A recycled buffer holds old values: whoever takes one writes all of it.
 class buffer_pool {
  public:
-  /// `buffer_size` in floats.
+  /// `buffer_size` in floats; `folder` as for a buffer.
   explicit buffer_pool(std::size_t buffer_size);
+  buffer_pool(std::size_t buffer_size, const std::string& folder);
   buffer_ptr take();
   std::size_t buffer_size() const { return size_; }
   /// Buffers ever allocated (in use or free).

@@ -57,7 +57,8 @@ void check_settings(const config& saved, const config& now) {
   }
 }
 
-std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory) {
+std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory,
+                                          const std::string& states_in) {
   const auto folder = checkpoint_folder(directory);
   std::error_code unreadable;
   if (!fs::is_directory(folder, unreadable)) return nullptr;
@@ -72,6 +73,10 @@ std::unique_ptr<restored_run> restore_run(file_system& files, const std::string&
         if (name == run_part || name == record_part) continue;
         auto part = reader.read(name);
         auto worker = std::make_shared<worker_snapshot>(take_worker(part));
+        if (worker->inner && !states_in.empty()) {
+          *worker->inner = copy_of(*worker->inner, states_in);
+          let_go(*worker->inner);
+        }
         result->workers[worker->worker] = std::move(worker);
       }
     } catch (const nlohmann::json::exception& error) {

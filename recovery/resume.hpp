@@ -50,6 +50,8 @@ struct restored_run {
 
 /// The newest one that is whole, without its journal; nothing if there is none at all. Throws
 /// file_error if none of those that are there is whole, run_error if it is not one of a run.
-std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory);
+/// The states of workers' optimizers come to lie in `states_in`, see state_folder(), one by one.
+std::unique_ptr<restored_run> restore_run(file_system& files, const std::string& directory,
+                                          const std::string& states_in = {});
 
 }  // namespace rubato

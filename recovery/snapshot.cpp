@@ -238,6 +238,7 @@ std::optional<std::string> snapshot_writer::write_slice() {
   const auto slice = rest_.first(std::min(rest_.size(), slice_bytes));
   file_.write(slice);
   rest_ = rest_.subspan(slice.size());
+  if (rest_.empty()) std::prev(part.next)->second->let_go();
   unsynced_ += slice.size();
   if (unsynced_ >= sync_bytes) {
     file_.sync();

@@ -200,6 +200,28 @@ TEST_CASE_FIXTURE(fixture, "a run that is killed at any moment goes on and ends 
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "inner states in files change nothing, not even after kills") {
+  const config base = c;
+  std::vector<config> kinds{base, base, base};
+  kinds[1].outer.mode = "sync";
+  kinds[1].outer.optimizer = "nesterov";
+  kinds[1].window.grace_seconds = 0.0;
+  kinds[1].inner.state = "average";
+  kinds[2].network.codec_up = "int8";
+  std::uint64_t seed = 100;
+  for (const auto& kind : kinds) {
+    CAPTURE(kind.inner.state);
+    CAPTURE(kind.network.codec_up);
+    c = kind;
+    const auto expected = uninterrupted();
+    c.inner.state_files = true;
+    check_same(uninterrupted(), expected);
+    int kills = 0;
+    check_same(killed_again_and_again(seed++, kills), expected);
+    CHECK(kills >= 1);
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "averaged and local tensors come back with the rest") {
   // Killed by its observer: the learner has no disturbance.
   make_learner = [] { return std::make_unique<fake::counter>(); };

@@ -16,6 +16,7 @@
 #include "config/random.hpp"
 #include "coordination/schedule.hpp"
 #include "optim/reductions.hpp"
+#include "tests/storage/temporary_folder.hpp"
 
 using namespace rubato;
 
@@ -235,6 +236,29 @@ TEST_CASE("a step is the same, to the last bit, however parameters are cut into 
       make_inner_optimizer(inner, cut)->step(again, g, states[1], 0.1);
     }
     CHECK(theta == again);
+  }
+}
+
+TEST_CASE("a state in files does what one in memory does, wherever it is moved on the way") {
+  const temporary_folder folder;
+  const auto layout = small_network();
+  for (const char* name : {"momentum", "nesterov", "lars", "adamw"}) {
+    CAPTURE(name);
+    auto inner = options_for(name);
+    const auto in_memory = make_inner_optimizer(inner, layout);
+    inner.state_files = true;
+    const auto in_files = make_inner_optimizer(inner, layout);
+    inner_state states[2];
+    std::vector<float> theta[2] = {random_values(layout, 0), random_values(layout, 0)};
+    for (int step = 0; step < 4; ++step) {
+      in_memory->step(theta[0], gradient_at(layout, step), states[0], 0.1);
+      in_files->step(theta[1], gradient_at(layout, step), states[1], 0.1);
+      let_go(states[1]);
+      if (step == 1) states[1] = copy_of(states[1], folder.path().string());
+      if (step == 2) states[1] = copy_of(states[1]);
+      will_need(states[1]);
+    }
+    CHECK(theta[0] == theta[1]);
   }
 }
 

@@ -1,13 +1,20 @@
 #include "optim/parameter_buffer.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
+
+#include "config/error.hpp"
+#include "tests/storage/file_size_limit.hpp"
+#include "tests/storage/temporary_folder.hpp"
 
 using namespace rubato;
 
@@ -160,6 +167,57 @@ TEST_CASE("threads that share a pool never hold the same buffer") {
   for (std::thread& thread : running) thread.join();
   CHECK(clashes == std::vector<int>(threads, 0));
   CHECK(pool.allocated() <= threads);
+}
+
+TEST_CASE("a buffer in a file is like one in memory, and leaves nothing behind") {
+  const temporary_folder folder;
+  for (const std::size_t size : {0, 1, 5'000}) {
+    parameter_buffer buffer(size, folder.path().string());
+    CHECK(std::filesystem::is_empty(folder.path()));  // while it is there: it has no name
+    CHECK(buffer.size() == size);
+    CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
+    const auto values = buffer.span();
+    CHECK(std::all_of(values.begin(), values.end(), [](float x) { return x == 0.0F; }));
+    for (std::size_t i = 0; i < size; ++i) values[i] = 1.0F / static_cast<float>(i + 1);
+    buffer.let_go();
+    buffer.will_need();
+    bool same = true;
+    for (std::size_t i = 0; i < size; ++i) same &= values[i] == 1.0F / static_cast<float>(i + 1);
+    CHECK(same);
+    const auto copy = copy_of(buffer);
+    CHECK(std::equal(values.begin(), values.end(), copy->data(), copy->data() + size));
+  }
+}
+
+TEST_CASE("a file that does not fit, or that a folder does not take, is an error in one line") {
+  const temporary_folder folder;
+  const auto error_of = [](std::size_t size, const std::string& where) -> std::string {
+    try {
+      const parameter_buffer buffer(size, where);
+    } catch (const run_error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  CHECK(error_of(1, folder.file("missing")) ==
+        fmt::format("cannot keep 4 bytes in a file in {}, as inner.state_files wants: No "
+                    "such file or directory; make room there, or set TMPDIR to a folder on another "
+                    "disk",
+                    folder.file("missing")));
+  const file_size_limit limit(65536);
+  CHECK(error_of(16384, folder.path().string()) == "");
+  CHECK(error_of(16385, folder.path().string()).find(": File too large; make room there") !=
+        std::string::npos);
+  CHECK(std::filesystem::is_empty(folder.path()));
+}
+
+TEST_CASE("buffers of a pool can lie in files") {
+  const temporary_folder folder;
+  CHECK_THROWS_AS(buffer_pool(16, folder.file("missing")).take(), run_error);
+  buffer_pool pool(16, folder.path().string());
+  pool.take()->data()[0] = 1.0F;
+  CHECK(pool.take()->data()[0] == 1.0F);
+  CHECK(pool.allocated() == 1);
 }
 
 TEST_CASE("the hash of one tensor is SHA-256 of its bytes") {

@@ -139,6 +139,30 @@ TEST_CASE_FIXTURE(fixture, "a disk that takes no more ends the run with code 1 a
   CHECK(lines_in(result.err) == 1);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "inner states that find no room on the disk are told before a run begins") {
+  const auto start_with = [&](const char* folder, rlim_t bytes) {
+    return finish(start(
+        {"train", "tiny.toml", "--run.directory", "no-room", "--inner.state_files", "true"}, [=] {
+          const rlimit limit{bytes, bytes};
+          setrlimit(RLIMIT_FSIZE, &limit);
+          signal(SIGXFSZ, SIG_IGN);
+          setenv("TMPDIR", folder, 1);
+        }));
+  };
+  const auto full = start_with(".", 4096);
+  CHECK(full.code == 1);
+  CHECK(full.err.find("bytes in a file in ., as inner.state_files wants: File too large") !=
+        std::string::npos);
+  CHECK(lines_in(full.err) == 1);
+  const auto missing = start_with("missing", RLIM_INFINITY);
+  CHECK(missing.code == 1);
+  CHECK(missing.err.find("in missing, as inner.state_files wants: No such file or directory") !=
+        std::string::npos);
+  const auto good = start_with(".", RLIM_INFINITY);
+  CHECK_MESSAGE(good.code == 0, good.err);
+}
+
 TEST_CASE_FIXTURE(fixture, "a run that diverged says so, ends with code 1 and keeps its files") {
   const auto result = run({"train", "tiny.toml", "--run.directory", "diverged", "--inner.lr", "100",
                            "--inner.optimizer", "sgd", "--inner.clip", "0", "--outer.lr", "1"});
