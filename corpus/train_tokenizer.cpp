@@ -15,16 +15,20 @@ namespace {
 
 constexpr std::size_t longest_sentence = 4096;  // bytes; SentencePiece leaves out longer ones
 
-/// The lines of a document; long ones are cut where there is a space.
-void add_sentences(std::string_view document, std::vector<std::string>& sentences) {
-  while (!document.empty()) {
+/// The lines of a document, up to the one that brings `taken` to `share`, in bytes; long ones are
+/// cut where there is a space.
+void add_sentences(std::string_view document, std::uint64_t share, std::uint64_t& taken,
+                   std::vector<std::string>& sentences) {
+  while (!document.empty() && taken < share) {
     auto end = std::min(document.find('\n'), document.size());
     if (end > longest_sentence) {
       const auto space = document.rfind(' ', longest_sentence);
       if (space != std::string_view::npos && space > 0) end = space;
     }
     if (end > 0 && end <= longest_sentence) sentences.emplace_back(document.substr(0, end));
-    document.remove_prefix(std::min(std::max<std::size_t>(end, 1), document.size()));
+    const auto past = std::min(std::max<std::size_t>(end, 1), document.size());
+    document.remove_prefix(past);
+    taken += past;
   }
 }
 
@@ -41,11 +45,7 @@ std::vector<std::string> sample_sentences(const tokenizer_training& options) {
       std::uint64_t lines = 0;
       for_each_document(
           block, format_of(input.path),
-          [&](std::string_view document) {
-            if (taken >= share) return;
-            taken += document.size();
-            add_sentences(document, sentences);
-          },
+          [&](std::string_view document) { add_sentences(document, share, taken, sentences); },
           [](const bad_line&) {}, lines);
     }
   }

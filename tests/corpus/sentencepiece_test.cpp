@@ -65,6 +65,21 @@ TEST_CASE("a SentencePiece model is trained the same each time, and loses nothin
   CHECK(make_tokenizer(folder / "out/tokenizer.model")->model() == model);
 }
 
+TEST_CASE("a tokenizer is trained on no more of a file than its share") {
+  const temporary_folder folder;
+  std::string text;
+  for (int i = 0; text.size() < 600'000; ++i) {
+    text += "the cat sees " + std::to_string(i) + " dogs near the river\n";
+  }
+  folder.write("in/b.txt", text);
+  for (int i = 0; i < 20'000; ++i) text += "jq jq jq\n";
+  folder.write("in/a.txt", text);
+  const auto model = train_tokenizer({{folder / "in"}, 320, 1});
+  const auto t = make_tokenizer(folder.write("t.model", model));
+  CHECK(tokens_of(*t, "the cat").size() < 8);
+  CHECK(tokens_of(*t, "jq").size() >= 3);  // bytes, and the end of a document
+}
+
 TEST_CASE("too little text for a vocabulary is told in a line") {
   const temporary_folder folder;
   folder.write("a.txt", "so little\n");
