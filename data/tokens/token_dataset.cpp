@@ -57,6 +57,13 @@ token_dataset::token_dataset(const config& c, data_use use)
   }
   const auto& folder = c.data.paths[0][0];
   corpus_ = read_manifest(folder);
+  const auto shards = static_cast<std::int64_t>(corpus_.shards.size());
+  if (c.data.shard_sampling == "fixed" && c.workers.count < shards) {
+    throw usage_error(
+        fmt::format("data.shard_sampling = \"fixed\" with workers.count = {} would never train on "
+                    "the rest of the {} shards in {}; use \"balanced\" or more workers",
+                    c.workers.count, shards, folder));
+  }
   std::uint64_t held_out_bytes = 0;
   std::uint64_t held_out_tokens = 0;
   for (const auto& shard : corpus_.shards) {

@@ -149,6 +149,15 @@ TEST_CASE("a corpus that cannot be trained on is told in a line") {
                            "set it lower, or prepare the corpus with a higher --held-out or fewer "
                            "--shards");
   c = config_for(folder);
+  c.data.shard_sampling = "fixed";
+  c.workers.count = 2;
+  CHECK(error_of(c) == "no error");
+  c.workers.count = 1;
+  CHECK(error_of(c) ==
+        "data.shard_sampling = \"fixed\" with workers.count = 1 would never train on "
+        "the rest of the 2 shards in " +
+            folder.string() + "; use \"balanced\" or more workers");
+  c = config_for(folder);
   std::filesystem::copy_file(folder / "b", folder / "a",
                              std::filesystem::copy_options::overwrite_existing);
   CHECK(error_of(c) == "cannot use " + (folder / "a") +
