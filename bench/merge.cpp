@@ -93,7 +93,7 @@ class contest {
     float* a = sum_->data();
     return seconds_of([&] {
       in_parallel((size + piece - 1) / piece, threads_, [&](std::size_t p) {
-        std::array<float, merge_block_size> block;
+        alignas(register_bytes) std::array<float, merge_block_size> block;
         for (std::size_t i = p * piece; i < std::min(size, (p + 1) * piece); i += block.size()) {
           const std::size_t count = std::min(block.size(), size - i);
           vectorised([=, sum = block.data()] {

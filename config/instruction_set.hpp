@@ -10,6 +10,7 @@
 // Not here: the loops, and libraries, which choose for themselves (model/blas.hpp).
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,10 @@ instruction_set instruction_set_in_use();
 /// `choice` as in `run.instruction_set`, "auto" for the last of those here. Throws usage_error for
 /// one that this CPU does not have, with those it has.
 void use_instruction_set(std::string_view choice);
+
+/// Bytes of the widest register, and of a cache line. An array in which a loop keeps what the next
+/// one reads begins at a multiple of them: off it, a merge in AVX2 took half as long again.
+inline constexpr std::size_t register_bytes = 64;
 
 /// Before a loop whose passes touch each element of an array by themselves, so that two arrays are
 /// either one or have no element in common: it need not be found out at run time.

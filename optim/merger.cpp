@@ -51,9 +51,9 @@ struct merger::workspace {
   explicit workspace(std::size_t inputs) : deltas(inputs), changed(inputs * block_size) {}
 
   std::vector<std::span<const float>> deltas;
-  std::vector<float> changed;  // those that are not the inputs' own
-  std::array<float, block_size> g;
-  std::array<float, block_size> result;
+  parameter_buffer changed;  // those that are not the inputs' own
+  alignas(register_bytes) std::array<float, block_size> g;
+  alignas(register_bytes) std::array<float, block_size> result;
 };
 
 merger::merger(const parameter_layout& layout, const config& c)
@@ -168,7 +168,7 @@ std::span<const float> merger::combine(const step& s, std::size_t first, std::si
                                        workspace& room) {
   for (std::size_t i = 0; i < s.inputs.size(); ++i) {
     const auto& input = s.inputs[i];
-    const auto changed = std::span(room.changed).subspan(i * block_size, count);
+    const auto changed = room.changed.span().subspan(i * block_size, count);
     room.deltas[i] = changed;
     if (input.read) {
       input.read(first, changed);

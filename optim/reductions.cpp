@@ -78,7 +78,7 @@ double dot(std::span<const float> x, std::span<const float> y, std::size_t threa
 
 double dot(const value_reader& x, std::span<const float> y, std::size_t threads) {
   return sum_over_blocks(y.size(), threads, [&](std::size_t first, std::size_t count) {
-    std::array<float, block_size> values;
+    alignas(register_bytes) std::array<float, block_size> values;
     x(first, std::span(values).first(count));
     return block_dot(values.data(), y.data() + first, count);
   });
@@ -103,7 +103,7 @@ bool all_finite(std::span<const float> x) {
 value_facts facts_of(const value_reader& x, std::size_t size, std::size_t threads) {
   std::atomic<bool> finite{true};
   const double sum = sum_over_blocks(size, threads, [&](std::size_t first, std::size_t count) {
-    std::array<float, block_size> room;
+    alignas(register_bytes) std::array<float, block_size> room;
     const auto values = std::span(room).first(count);
     x(first, values);
     if (!all_finite(values)) finite = false;
@@ -130,7 +130,7 @@ void weighted_mean(std::span<const std::span<const float>> inputs, std::span<con
   }
 
   // Elementwise, so the size of a piece is free; this one stays in the L1 cache.
-  std::array<double, 1024> room;
+  alignas(register_bytes) std::array<double, 1024> room;
   for (std::size_t first = 0; first < out.size(); first += room.size()) {
     const std::size_t count = std::min(room.size(), out.size() - first);
     vectorised([=, sums = room.data(), mean = out.data() + first] {

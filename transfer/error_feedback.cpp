@@ -24,8 +24,8 @@ void encode_with_feedback(codec c, std::span<const float> values, std::span<cons
       out.size() != encoded_size(c, all)) {
     throw std::invalid_argument("encode_with_feedback: another number of values or bytes");
   }
-  std::array<float, piece_values> wanted_values;
-  std::array<float, piece_values> sent_values;
+  alignas(register_bytes) std::array<float, piece_values> wanted_values;
+  alignas(register_bytes) std::array<float, piece_values> sent_values;
   for (std::size_t first = 0; first < all; first += piece_values) {
     const std::size_t count = std::min(piece_values, all - first);
     const auto wanted = std::span(wanted_values).first(count);

@@ -38,7 +38,7 @@ version_form form_of(codec c, bool first) {
 
 void encode_version(version_form form, std::span<const float> version, std::span<const float> known,
                     std::span<std::byte> out) {
-  std::array<float, piece_values> difference_values;
+  alignas(register_bytes) std::array<float, piece_values> difference_values;
   for_each_piece(form, version.size(), known.size(), out,
                  [&](std::size_t first, std::size_t count, std::span<std::byte> bytes) {
                    if (!form.difference) {
@@ -58,7 +58,7 @@ void encode_version(version_form form, std::span<const float> version, std::span
 
 void decode_version(version_form form, byte_span bytes, std::span<const float> known,
                     std::span<float> out) {
-  std::array<float, piece_values> difference_values;
+  alignas(register_bytes) std::array<float, piece_values> difference_values;
   for_each_piece(form, out.size(), known.size(), bytes,
                  [&](std::size_t first, std::size_t count, byte_span piece) {
                    if (!form.difference) {
