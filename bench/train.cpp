@@ -28,6 +28,7 @@ config diloco(const config& c, std::int64_t rounds) {
   d.workers.count = c.workers.count;
   d.workers.heterogeneity = "none";
   d.workers.threads_per_lane = c.workers.threads_per_lane;
+  d.workers.device = c.workers.device;
   d.inner = c.inner;
   d.outer.mode = "sync";
   d.outer.optimizer = "nesterov";

@@ -35,6 +35,23 @@ TEST_CASE_FIXTURE(bench_fixture, "a merge can be measured beside a peer") {
   CHECK(report["of_triad"].get<double>() > 0.0);
 }
 
+TEST_CASE_FIXTURE(bench_fixture, "how fast steps are can be measured without actors") {
+  const auto report = measure({"step", "tiny.toml", "--bare", "--steps", "20", "--lanes", "2",
+                               "--peak-tflops", "1", "--peer", peer});
+  CHECK(report["steps"] == 20);
+  CHECK(report["lanes"] == 2);
+  CHECK(report["tokens_per_second"] > 0.0);
+  CHECK(report["tokens_per_second_together"] > 0.0);
+  CHECK(report["utilisation"] > 0.0);
+  CHECK(report["utilisation"] < 1.0);
+  CHECK(report["peer_seconds"] == std::vector<double>{0.5});
+
+  CHECK(run({"bench", "step", "tiny.toml", "--lanes", "2"}).code == 2);
+  const auto refused = run({"bench", "step", "tiny.toml", "--workers.device", "cuda:99"});
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("workers.device = cuda:99") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(bench_fixture, "steps can be measured beside a peer") {
   const auto report = measure({"step", "tiny.toml", "--steps", "20", "--peer", peer});
   CHECK(report["steps"] == 20);
