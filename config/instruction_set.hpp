@@ -34,7 +34,7 @@ instruction_set instruction_set_in_use();
 void use_instruction_set(std::string_view choice);
 
 /// Bytes of the widest register, and of a cache line. An array in which a loop keeps what the next
-/// one reads begins at a multiple of them: off it, a merge in AVX2 took half as long again.
+/// one reads begins at a multiple of them, so that no step goes over the end of a line.
 inline constexpr std::size_t register_bytes = 64;
 
 /// Before a loop whose passes touch each element of an array by themselves, so that two arrays are
