@@ -542,8 +542,9 @@ std::vector<key_spec> declare_keys() {
       {.name = "inner.state_files",
        .member = at([](auto& c) -> auto& { return c.inner.state_files; }),
        .scope = key_scope::node,
-       .used_when = both(when("inner.optimizer", {"momentum", "nesterov", "lars", "adamw"}),
-                         when("inner.state", {"keep", "average"})),
+       .used_when = both(both(when("inner.optimizer", {"momentum", "nesterov", "lars", "adamw"}),
+                              when("inner.state", {"keep", "average"})),
+                         when("workers.device", {"[\"cpu\"]"})),
        .help =
            "Keep the states of workers' optimizers in files, mapped into memory, so that those of "
            "workers that wait can leave it. The files have no names and lie in the folder that "

@@ -949,6 +949,7 @@ TEST_CASE("an explicit key that the method does not use is refused, its default 
       {{{"inner.optimizer", "momentum"}}, "inner.trust", "0.5"},
       {{{"inner.optimizer", "sgd"}}, "inner.state_files", "true"},
       {{{"inner.state", "zero"}}, "inner.state_files", "true"},
+      {{{"workers.device", "cuda"}}, "inner.state_files", "true"},
       {{{"inner.schedule", "step"}}, "inner.final_lr", "1e-5"},
       {{{"inner.schedule", "notebook"}}, "inner.milestones", "[0.5]"},
       {{{"inner.schedule", "cosine"}}, "inner.decay_factor", "0.5"},
