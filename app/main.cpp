@@ -136,7 +136,8 @@ int run(int argc, char** argv) {
   auto* verify_command = checkpoint_action(
       "verify", "Read all of it, or of all of a run, and say whether it is whole");
   auto* export_command = checkpoint_action(
-      "export", "Write its parameters as a .safetensors file, or a TorchScript model as a .pt file");
+      "export",
+      "Write its parameters as a .safetensors file, or a TorchScript model as a .pt file");
   export_command->add_option("--output", checkpoint.output, "The file to write")->required();
   export_command->add_option("--model", checkpoint.module,
                              "For .pt: the run's model.path, if that is elsewhere now");

@@ -1,6 +1,6 @@
-// A network that a program brings along: any torch::nn::Module, and its loss. For such programs, and
-// so the one header with LibTorch that is not internal to model/.
-// Not here: what training needs of it (learner.hpp), which registered_learner.cpp makes of it.
+// A network that a program brings along: any torch::nn::Module, and its loss. For such programs,
+// and so the one header with LibTorch that is not internal to model/. Not here: what training needs
+// of it (learner.hpp), which registered_learner.cpp makes of it.
 #pragma once
 
 #include <torch/torch.h>

@@ -630,16 +630,16 @@ TEST_CASE("a device is the CPU or a GPU, alone or in a list") {
         std::vector<std::string>{"cuda"});
   CHECK(load(text, {{"workers.device", "['cuda:0', 'cuda:1']"}}).workers.device ==
         std::vector<std::string>{"cuda:0", "cuda:1"});
-  for (const std::string wrong : {"gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:100", "[]",
-                                  "['cpu', '']"}) {
+  for (const std::string wrong :
+       {"gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:100", "[]", "['cpu', '']"}) {
     CAPTURE(wrong);
-    CHECK(error_of(text, {{"workers.device", wrong}})
-              .find("must be \"cpu\", \"cuda\", \"cuda:N\"") != std::string::npos);
+    CHECK(
+        error_of(text, {{"workers.device", wrong}}).find("must be \"cpu\", \"cuda\", \"cuda:N\"") !=
+        std::string::npos);
   }
   const std::string null = "[model]\nkind = 'null'\n[data]\nkind = 'gaussian-mixtures'\n";
   CHECK(error_of(null, {{"workers.device", "cuda"}})
-            .find("is not for model.kind = \"null\", which computes nothing") !=
-        std::string::npos);
+            .find("is not for model.kind = \"null\", which computes nothing") != std::string::npos);
 }
 
 TEST_CASE("milestones rise, and a rate that steps down has no final one to be checked") {
