@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,10 +60,13 @@ void* map_file(const std::string& folder, std::size_t bytes) {
         "set TMPDIR to a folder on another disk",
         bytes, folder, std::generic_category().message(error)));
   };
-  auto path = folder + "/rubato-state-XXXXXX";
-  const int file = ::mkostemp(path.data(), O_CLOEXEC);
-  check(file >= 0, errno);
-  ::unlink(path.c_str());
+  int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (file < 0) {  // a file system without these
+    auto path = folder + "/rubato-state-XXXXXX";
+    file = ::mkostemp(path.data(), O_CLOEXEC);
+    check(file >= 0, errno);
+    ::unlink(path.c_str());
+  }
   // To run out of disk is an error here, but would kill the process where it writes to the memory.
   const int full = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
   void* memory =
