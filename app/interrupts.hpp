@@ -13,4 +13,8 @@ inline constexpr int exit_interrupted = 130;
 /// so, and writing to a closed pipe is an error like any other.
 std::atomic<bool>& catch_interrupts();
 
+/// Looks which of these signals are switched off. Only for before the first constructor, as a
+/// library that then sets a handler of its own would hide it from catch_interrupts().
+void remember_switched_off() noexcept;
+
 }  // namespace rubato
