@@ -32,6 +32,9 @@ class reporter final : public rubato::run_observer {
 
 int main(int argc, char** argv) try {
   if (argc != 3) throw rubato::usage_error("usage: embedding CONFIG LOSS");
+#if CAF_MAJOR_VERSION > 0 || CAF_MINOR_VERSION >= 18  // before the first actor system
+  caf::core::init_global_meta_objects();
+#endif
   caf::actor_system_config settings;
   caf::actor_system system(settings);
   const auto told = system.spawn(watcher, std::stod(argv[2]));

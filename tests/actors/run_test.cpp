@@ -360,7 +360,8 @@ TEST_CASE_FIXTURE(fixture,
   const auto newest = find_parameters(directory);
   REQUIRE(newest.ends_with(".checkpoint"));
   checkpoint_reader checkpoint(posix_file_system(), newest);
-  CHECK(loaded(newest) == snapshot_reader(checkpoint).read(record_part).values["sha256"]);
+  const auto record = snapshot_reader(checkpoint).read(record_part);
+  CHECK(loaded(newest) == record.values["sha256"].get<std::string>());
   CHECK(loaded(directory) == loaded(newest));
   fs::remove_all(fs::path(directory) / "checkpoints");
   CHECK_THROWS_AS(find_parameters(directory), usage_error);

@@ -171,7 +171,8 @@ TEST_CASE("bad lines are counted, listed with file and line, and too many of the
   REQUIRE(listed.size() == 5);
   CHECK(listed[0].starts_with("21 "));
   CHECK(listed[1] == "24 no member \"text\"");
-  CHECK(listed[2] == "25 The input is not valid UTF-8");
+  CHECK(listed[2].starts_with("25 "));  // in the words of simdjson, which differ by version
+  CHECK(listed[2].ends_with("The input is not valid UTF-8"));
   CHECK(listed[3] == "26 not an object");
   CHECK(listed[4] == "27 \"text\" is not a string");
   CHECK(content(folder / "out/bad-lines.txt").find(path + ":26: not an object\n") !=

@@ -58,7 +58,8 @@ endforeach()
 
 find_program(DPKG_DEB dpkg-deb)
 find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
-if(DPKG_DEB AND DPKG_SHLIBDEPS)
+# What a package depends on can be read off libraries that are in packages themselves.
+if(DPKG_DEB AND DPKG_SHLIBDEPS AND NOT PREFIX_PATH)
   run("make packages" ${CMAKE_CPACK_COMMAND} --config "${BUILD_DIR}/CPackConfig.cmake"
       -B "${SCRATCH_DIR}/packages")
   file(GLOB program "${SCRATCH_DIR}/packages/rubato_*.deb")
