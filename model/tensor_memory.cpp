@@ -56,7 +56,7 @@ void block_cache::give_back(void* data) {
   used_bytes_ -= block->size;
   idle_bytes_ += block->size;
   by_size_[block->size].push_back(idle_.insert(idle_.end(), block));
-  while (idle_bytes_ > most_used_bytes_) release(idle_.begin());
+  while (idle_bytes_ > most_used_bytes_ + most_used_bytes_ / 2) release(idle_.begin());
 }
 
 /// The longest unused of its size is the first of them.

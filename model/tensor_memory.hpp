@@ -30,8 +30,8 @@ class block_cache {
   /// What take() gave; null does nothing.
   void give_back(void* data);
 
-  /// Bytes in blocks that are kept and nobody has. At most as many as were in use at once at some
-  /// time; the longest unused go first.
+  /// Bytes in blocks that are kept and nobody has. At most half as many again as were in use at
+  /// once at some time, for what a step uses is not all used at once; the longest unused go first.
   std::size_t idle_bytes() const;
   std::size_t used_bytes() const;
 

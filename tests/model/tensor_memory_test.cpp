@@ -54,6 +54,21 @@ TEST_CASE("no more is kept than was in use at once, and the longest unused goes 
   cache.give_back(other);
 }
 
+TEST_CASE("what a step uses one after another is there for the next step") {
+  block_cache cache;
+  const auto step = [&cache] {
+    void* const first = cache.take(12 * large);
+    cache.give_back(first);
+    cache.give_back(cache.take(5 * large));
+    return first;
+  };
+  void* const first = step();
+  CHECK(cache.idle_bytes() == 17 * large);
+  CHECK(step() == first);
+  cache.give_back(cache.take(2 * large));  // more than half as many again as were used at once
+  CHECK(cache.idle_bytes() == 7 * large);
+}
+
 TEST_CASE("small blocks are not kept, and nothing is nothing") {
   block_cache cache;
   void* const small = cache.take(100);
@@ -80,7 +95,7 @@ TEST_CASE("threads share a cache") {
     }
   }
   CHECK(cache.used_bytes() == 0);
-  CHECK(cache.idle_bytes() <= 4 * (large + 6 * page));
+  CHECK(cache.idle_bytes() <= 4 * (large + 6 * page) * 3 / 2);
 }
 
 TEST_CASE("tensors take the memory of those before them, and keep what is in them") {
