@@ -15,7 +15,14 @@ namespace {
 using pointer = actor_pointer<node_actor, node_state>;
 
 // A round that waits at a lane while another one is free loses no more than this.
-constexpr run_time short_round = std::chrono::milliseconds(1);
+constexpr run_time longest_wait = std::chrono::milliseconds(1);
+constexpr std::int64_t most_ahead = 7;
+
+/// Where rounds are as short as the last one was.
+std::size_t rounds_ahead(run_time last) {
+  const std::int64_t fit = longest_wait / std::max(last, run_time{1});
+  return static_cast<std::size_t>(std::min(fit, most_ahead));
+}
 
 node_state::member& member_of(pointer self, const update_id& round) {
   return state_of(self).workers.at(round.worker);
@@ -34,13 +41,12 @@ void queue(pointer self, const run_round& round) {
 }
 
 /// The lane that has the fewest rounds, if it is to have another one. Where rounds are short, it
-/// has the next one before it is through, rather than to wait for a message and back.
+/// has the next ones before it is through, rather than to wait for a message and back.
 node_state::lane_slot* next_lane(node_state& state) {
-  const std::size_t most = state.rounds_are_short ? 2 : 1;
   const auto least =
       std::min_element(state.lanes.begin(), state.lanes.end(),
                        [](const auto& a, const auto& b) { return a.rounds < b.rounds; });
-  return least != state.lanes.end() && least->rounds < most ? &*least : nullptr;
+  return least != state.lanes.end() && least->rounds <= state.rounds_ahead ? &*least : nullptr;
 }
 
 void fill_lanes(pointer self) {
@@ -151,7 +157,7 @@ node_actor::behavior_type node(pointer self, run_context_ptr run, host_actor hos
       [self](const round_finished& round) {
         guarded(self, "node", [&] {
           send(self, member_of(self, round.content->update.id).actor, round);
-          state_of(self).rounds_are_short = round.content->took.lane < short_round;
+          state_of(self).rounds_ahead = rounds_ahead(round.content->took.lane);
           free_lane(self, round.lane);
         });
       },

@@ -35,7 +35,7 @@ struct node_state {
   };
 
   std::vector<lane_slot> lanes;
-  bool rounds_are_short = false;  // the last one was
+  std::size_t rounds_ahead = 0;  // that a lane may have besides the one it computes
   std::map<place_in_queue, run_round> ready;
 };
 

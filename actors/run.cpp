@@ -68,7 +68,8 @@ std::vector<run_plan::parameter_part> parameter_parts(const parameter_layout& la
   return parts;
 }
 
-run_plan make_plan(const run_context& run, const std::string& directory, std::int64_t lanes) {
+run_plan make_plan(const run_context& run, const std::string& directory, std::int64_t lanes,
+                   bool links) {
   const auto& c = run.settings;
   run_plan plan;
   plan.name = c.run.name;
@@ -82,7 +83,7 @@ run_plan make_plan(const run_context& run, const std::string& directory, std::in
   plan.threads = lanes;
   plan.threads_per_lane = c.workers.threads_per_lane;
   plan.other_threads =
-      static_cast<std::int64_t>(scheduler_threads + loader_threads(run)) + detached_actors;
+      static_cast<std::int64_t>(scheduler_threads(links) + loader_threads(run)) + detached_actors;
   plan.blas = describe_blas();
   plan.precision = to_string(resolve_precision(c));
   plan.unit = unit_of(run.data->shape());
@@ -182,22 +183,25 @@ run_summary run_training(const config& c, run_parts parts) {
   setup.identity = restored ? restored->header.run : new_run_identity();
   setup.restored = restored;
   setup.result = std::make_shared<run_result>();
-  setup.plan = make_plan(*run, directory->path(), lanes);
+  setup.plan = make_plan(*run, directory->path(), lanes, parts.serve.has_value());
   setup.plan.open = setup.open = parts.serve.has_value();
   const auto identity = setup.identity;
   const auto result = setup.result;
 
   initialize_messages();
   caf::actor_system_config system_config;
-  configure(system_config, scheduler_threads);
+  configure(system_config, scheduler_threads(parts.serve.has_value()));
   if (parts.serve) {
     configure_network<caf::id_block::rubato_wire>(system_config, identity_of(c.network));
   }
   silence_sweeper sweeper;
+  std::optional<patient_threads> patient;
+  if (!parts.serve) patient.emplace();
   caf::actor_system system(system_config);
   run->clock = wall_clock(restored ? time_before(*restored, run->on_wall_clock()) : run_time{0});
   const auto end = std::make_shared<ending>();
   const auto main_server = system.spawn<caf::detached>(server, std::move(setup));
+  patient.reset();
   when_gone(main_server, [end](const caf::error& reason) { end->set(reason); });
   caf::strong_actor_ptr members;
   try {

@@ -1,6 +1,7 @@
 #include "actors/run_setup.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <thread>
@@ -28,6 +29,18 @@ void check_halves(const config& c, const dataset& data) {
 }
 
 }  // namespace
+
+// Where a system does not have it or does not allow it, there is nothing to be done.
+patient_threads::patient_threads() {
+  const sched_param ordinary{};
+  changed_ =
+      sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &ordinary) == 0;
+}
+
+patient_threads::~patient_threads() {
+  const sched_param ordinary{};
+  if (changed_) sched_setscheduler(0, SCHED_OTHER, &ordinary);
+}
 
 std::int64_t lane_count(const config& c) {
   const auto cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());

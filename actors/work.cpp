@@ -60,7 +60,7 @@ void work_for(const work_setup& setup, const run_parts& parts) {
 
   initialize_messages();
   caf::actor_system_config system_config;
-  configure(system_config, scheduler_threads);
+  configure(system_config, scheduler_threads(true));
   configure_network<caf::id_block::rubato_wire>(system_config, identity_of(own.network));
   caf::actor_system system(system_config);
   const auto end = std::make_shared<ending>();

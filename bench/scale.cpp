@@ -70,17 +70,20 @@ words null_model_of(std::int64_t parameters) {
   return null_model + words{"--model.parameters", text(parameters)};
 }
 
-/// Steps a second of the small network on one thread, in a loop without actors.
-double bare_steps_per_second(std::int64_t repeats) {
+/// Steps a second of the small network in a loop without actors: of one, and of so many at once.
+std::pair<double, double> bare_steps_per_second(std::int64_t steps, std::int64_t lanes) {
   const scratch_folder folder;
   const auto file = folder.path() + "/bench.toml";
   std::ofstream(file) << "# All is said on the command line.\n";
-  child_process run(words{this_program(), "bench", "step", file, "--json", "--repeats",
-                          text(repeats), "--quota.local_steps", "1"} +
+  child_process run(words{this_program(), "bench", "step", file, "--bare", "--json", "--repeats",
+                          "1", "--steps", text(steps), "--lanes", text(lanes),
+                          "--quota.local_steps", "1"} +
                     small_network);
   const auto report = nlohmann::json::parse(run.finish());
-  return report.at("bare").at("tokens_per_second").at("median").get<double>() /
-         report.at("tokens_per_step").get<double>();
+  const auto tokens = report.at("tokens_per_step").get<double>();
+  const auto one = report.at("tokens_per_second").get<double>() / tokens;
+  if (lanes == 1) return {one, one};
+  return {one, report.at("tokens_per_second_together").get<double>() / tokens};
 }
 
 // -- CAF's messages alone -----------------------------------------------------------------------
@@ -125,7 +128,7 @@ echo_actor::behavior_type player(actor_pointer<echo_actor, echo_state> self, std
 double round_trips_per_second(std::int64_t actors, std::int64_t count) {
   initialize_messages();
   caf::actor_system_config config;
-  configure(config, scheduler_threads);
+  configure(config, scheduler_threads(false));
   caf::actor_system system(config);
   const auto done = std::make_shared<std::promise<void>>();
   const auto begin = std::chrono::steady_clock::now();
@@ -164,14 +167,16 @@ scale_bench_report measure_scale(const scale_bench_options& options,
     memory.push_back(measure(report.merging, o.parameters));
     measure(report.events, next_to_nothing);
     // A step here takes longer; still enough of them that how LibTorch starts does not count.
-    const auto network =
-        run_with(8 * report.lanes, std::max<std::int64_t>(o.updates / 2, 1), small_network);
-    report.mlp_updates.push_back(network.updates_per_second);
-    report.mlp_parameters = network.parameters;
+    const auto steps = std::max<std::int64_t>(o.updates / 2, 1);
+    const auto network = run_with(8 * report.lanes, steps, small_network);
+    report.network.parameters = network.parameters;
+    report.network.updates.push_back(network.updates_per_second);
+    const auto [one, together] = bare_steps_per_second(steps / 4 + 1, report.lanes);
+    report.network.steps.push_back(one);
+    report.network.steps_together.push_back(together);
     told(fmt::format("{} of {}: {:.0f} updates a second", i + 1, o.repeats,
                      report.merging.many.back()));
   }
-  report.mlp_steps = bare_steps_per_second(o.repeats);
   report.memory_per_worker = median(memory);
   return report;
 }
@@ -204,11 +209,15 @@ std::string to_text(const scale_bench_report& report) {
   row("memory of a worker more",
       human_bytes(static_cast<std::uint64_t>(std::max(0.0, report.memory_per_worker))));
   row(fmt::format("updates, {} workers, network of {} parameters, H = 1", 8 * report.lanes,
-                  report.mlp_parameters),
-      rate(report.mlp_updates));
+                  report.network.parameters),
+      rate(report.network.updates));
+  const auto over = [&](const std::vector<double>& steps) {
+    return paired_times{report.network.updates, steps}.median_of_ratios();
+  };
   row("the same over lanes times the steps of a bare loop",
-      fmt::format("{:.2f}", median(report.mlp_updates) /
-                                (static_cast<double>(report.lanes) * report.mlp_steps)));
+      fmt::format("{:.2f}", over(report.network.steps) / static_cast<double>(report.lanes)));
+  row("the same over the steps of as many bare loops at once",
+      fmt::format("{:.2f}", over(report.network.steps_together)));
   return text;
 }
 
@@ -219,19 +228,21 @@ std::string to_json(const scale_bench_report& report) {
             {"few_updates_per_second", s.few},
             {"growth", s.growth()}};
   };
-  const nlohmann::ordered_json value = {{"workers", o.workers},
-                                        {"few", o.few},
-                                        {"parameters", o.parameters},
-                                        {"updates", o.updates},
-                                        {"lanes", report.lanes},
-                                        {"merging", side(report.merging)},
-                                        {"events", side(report.events)},
-                                        {"round_trips_per_second", report.round_trips},
-                                        {"memory_per_worker_bytes", report.memory_per_worker},
-                                        {"network",
-                                         {{"parameters", report.mlp_parameters},
-                                          {"updates_per_second", report.mlp_updates},
-                                          {"bare_steps_per_second", report.mlp_steps}}}};
+  const nlohmann::ordered_json value = {
+      {"workers", o.workers},
+      {"few", o.few},
+      {"parameters", o.parameters},
+      {"updates", o.updates},
+      {"lanes", report.lanes},
+      {"merging", side(report.merging)},
+      {"events", side(report.events)},
+      {"round_trips_per_second", report.round_trips},
+      {"memory_per_worker_bytes", report.memory_per_worker},
+      {"network",
+       {{"parameters", report.network.parameters},
+        {"updates_per_second", report.network.updates},
+        {"bare_steps_per_second", report.network.steps},
+        {"bare_steps_together_per_second", report.network.steps_together}}}};
   return value.dump(2) + '\n';
 }
 

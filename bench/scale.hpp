@@ -39,9 +39,14 @@ struct scale_bench_report {
   side events;                      // with 16: next to nothing is merged
   std::vector<double> round_trips;  // a second, between as many actors; beside merging.many
   double memory_per_worker = 0.0;   // bytes
-  std::vector<double> mlp_updates;  // a second, of a small network that takes real steps
-  double mlp_steps = 0.0;           // a second, of one thread without actors
-  std::int64_t mlp_parameters = 0;
+
+  /// A small network that takes real steps: a second, beside each other.
+  struct {
+    std::int64_t parameters = 0;
+    std::vector<double> updates;         // one step each
+    std::vector<double> steps;           // of one thread without actors
+    std::vector<double> steps_together;  // of as many such threads at once as lanes
+  } network;
 };
 
 /// Runs `rubato train` again and again, in turn. Throws run_error.

@@ -206,7 +206,7 @@ wire_end_actor::behavior_type wire_end(pointer self, wire_end_setup setup) {
 /// CAF as a run has it.
 struct wire_system_config : caf::actor_system_config {
   wire_system_config() {
-    configure(*this, scheduler_threads);
+    configure(*this, scheduler_threads(true));
     configure_network<caf::id_block::rubato_wire>(*this, {});
   }
 };

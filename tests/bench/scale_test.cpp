@@ -16,8 +16,7 @@ TEST_CASE("the scale benchmark's report compares times, and memory of a worker")
   report.events = {{1000.0}, {1100.0}};
   report.round_trips = {9000.0, 9900.0, 9900.0};
   report.memory_per_worker = 4096.0;
-  report.mlp_updates = {600.0};
-  report.mlp_steps = 500.0;
+  report.network = {10, {600.0}, {500.0}, {800.0}};
   CHECK(report.merging.growth() == doctest::Approx(2.0));
   const auto read = nlohmann::json::parse(to_json(report));
   CHECK(read["events"]["growth"] == doctest::Approx(1.1));
@@ -25,7 +24,9 @@ TEST_CASE("the scale benchmark's report compares times, and memory of a worker")
   const auto text = to_text(report);
   CHECK(text.find("900/s") != std::string::npos);
   CHECK(text.find("11.0") != std::string::npos);  // round trips an update
-  CHECK(text.find("0.60") != std::string::npos);  // of what two lanes could do
+  CHECK(text.find("0.60") !=
+        std::string::npos);  // of two bare loops that do not disturb each other
+  CHECK(text.find("0.75") != std::string::npos);  // of two as they do
 }
 
 TEST_CASE("the scale benchmark refuses to compare a run with a larger one") {
