@@ -16,6 +16,7 @@
 #include "model/blas.hpp"
 #include "model/device.hpp"
 #include "model/in_libtorch.hpp"
+#include "model/micro_batch.hpp"
 #include "model/model_memory.hpp"
 #include "model/network.hpp"
 #include "model/null_learner.hpp"
@@ -92,7 +93,7 @@ class network_learner final : public learner {
         shape_(shape),
         longest_(longest),
         label_smoothing_(inner.label_smoothing),
-        micro_batch_(inner.micro_batch),
+        at_once_(inner.micro_batch),
         precision_(products),
         memory_(make_model_memory(network_->layout(), device)) {
     std::vector<torch::Tensor> views;
@@ -123,7 +124,8 @@ class network_learner final : public learner {
       memory_->begin_pass();
       memory_->clear_gradient();
       double loss = 0.0;
-      for_each_part(b, [&](part p) { loss += add_gradient(b, p); });
+      for_each_micro_batch(b.examples, at_once_,
+                           [&](micro_batch p) { loss += add_gradient(b, p); });
       check_gradient_place();
       return loss;
     });
@@ -135,7 +137,7 @@ class network_learner final : public learner {
       const torch::NoGradGuard no_gradient;
       memory_->begin_pass();
       evaluation_sums sums;
-      for_each_part(b, [&](part p) {
+      for_each_micro_batch(b.examples, at_once_, [&](micro_batch p) {
         const auto logits = network_->logits(inputs(b, p), for_evaluation);
         const auto wanted = targets(b, p);
         const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
@@ -167,23 +169,8 @@ class network_learner final : public learner {
   }
 
  private:
-  /// Examples of a batch.
-  struct part {
-    std::int64_t first;
-    std::int64_t count;
-  };
-
-  /// The micro-batches, or all at once.
-  template <class Function>
-  void for_each_part(const batch& b, Function compute) const {
-    const std::int64_t at_once = micro_batch_ > 0 ? micro_batch_ : b.examples;
-    for (std::int64_t first = 0; first < b.examples; first += at_once) {
-      compute(part{first, std::min(at_once, b.examples - first)});
-    }
-  }
-
   /// Adds to gradient() what a part of the batch contributes, and returns what it does to the loss.
-  double add_gradient(const batch& b, part p) {
+  double add_gradient(const batch& b, micro_batch p) {
     torch::Tensor logits;
     {
       const product_precision products(precision_, processor_of(memory_->device()));
@@ -249,7 +236,7 @@ class network_learner final : public learner {
     }
   }
 
-  torch::Tensor inputs(const batch& b, part p) {
+  torch::Tensor inputs(const batch& b, micro_batch p) {
     if (shape_.features == 0) {
       return on_device(
           torch::from_blob(inputs_.data() + p.first * b.length, {p.count, b.length}, torch::kLong),
@@ -261,7 +248,7 @@ class network_learner final : public learner {
                      memory_->device());
   }
 
-  torch::Tensor targets(const batch& b, part p) {
+  torch::Tensor targets(const batch& b, micro_batch p) {
     const auto each = static_cast<std::int64_t>(targets_.size()) / b.examples;
     return on_device(
         torch::from_blob(targets_.data() + p.first * each, {p.count * each}, torch::kLong),
@@ -283,7 +270,7 @@ class network_learner final : public learner {
   data_shape shape_;
   std::int64_t longest_;
   double label_smoothing_;
-  std::int64_t micro_batch_;  // 0: the whole batch
+  std::int64_t at_once_;  // examples; 0: the whole batch
   precision precision_;
   std::unique_ptr<model_memory> memory_;
   std::vector<torch::Tensor> views_;  // into it, in the order of the layout

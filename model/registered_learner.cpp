@@ -15,6 +15,7 @@
 #include "model/blas.hpp"
 #include "model/device.hpp"
 #include "model/in_libtorch.hpp"
+#include "model/micro_batch.hpp"
 #include "model/model_memory.hpp"
 #include "model/precision.hpp"
 #include "model/tensor_memory.hpp"
@@ -89,6 +90,7 @@ class registered_learner final : public learner {
         model_(std::move(model)),
         members_(members_of(*model_.module, kind_)),
         layout_(layout_of(members_)),
+        at_once_(c.inner.micro_batch),
         precision_(resolve_precision(c, processor_of(device.torch))),
         looks_for_randomness_(c.clock.mode == "virtual"),
         memory_(make_model_memory(layout_, device)) {
@@ -124,15 +126,13 @@ class registered_learner final : public learner {
       memory_->begin_pass();
       memory_->clear_gradient();
       model_.module->train();
-      const auto loss = training_loss(tensors);
-      const double value = value_of(loss);
-      if (!loss.requires_grad()) {
-        throw run_error(fmt::format(
-            "model.kind = \"{}\": its loss has no gradient; it must depend on parameters", kind_));
-      }
-      loss.backward();
+      double loss = 0.0;
+      for_each_micro_batch(b.examples, at_once_, [&](micro_batch part) {
+        loss += add_gradient(part_of(tensors, b.examples, part),
+                             static_cast<double>(part.count) / static_cast<double>(b.examples));
+      });
       check_gradient_place();
-      return value;
+      return loss;
     });
   }
 
@@ -143,16 +143,9 @@ class registered_learner final : public learner {
       memory_->begin_pass();
       model_.module->eval();
       evaluation_sums sums;
-      const bool other_content = !tensors.tensors.empty();
-      sums.targets = other_content ? b.examples : tensors.targets.numel();
-      sums.loss = value_of(model_.loss(tensors)) * static_cast<double>(sums.targets);
-      if (!model_.correct) return sums;
-      const auto correct = model_.correct(tensors).item<std::int64_t>();
-      if (other_content) {
-        sums.metrics["accuracy"] = static_cast<double>(correct);
-      } else {
-        sums.correct = correct;
-      }
+      for_each_micro_batch(b.examples, at_once_, [&](micro_batch part) {
+        add_evaluation(part_of(tensors, b.examples, part), part, sums);
+      });
       return sums;
     });
   }
@@ -204,6 +197,50 @@ class registered_learner final : public learner {
             {}};
   }
 
+  batch_tensors part_of(const batch_tensors& all, std::int64_t examples, micro_batch part) const {
+    if (part.count == examples) return all;
+    const auto rows = [&](const torch::Tensor& tensor) {
+      if (!tensor.defined()) return tensor;
+      if (tensor.dim() > 0 && tensor.size(0) == examples) {
+        return tensor.narrow(0, part.first, part.count);
+      }
+      throw run_error(fmt::format(
+          "model.kind = \"{}\": a batch of {} examples has a tensor of shape [{}], of which there "
+          "are no parts; its first dimension must be the examples, or inner.micro_batch 0",
+          kind_, examples, fmt::join(tensor.sizes(), ", ")));
+    };
+    batch_tensors result{rows(all.inputs), rows(all.targets), {}};
+    for (const auto& tensor : all.tensors) result.tensors.push_back(rows(tensor));
+    return result;
+  }
+
+  /// Adds to gradient() what a part of the batch contributes, and returns what it does to the loss.
+  double add_gradient(const batch_tensors& part, double share) {
+    auto loss = training_loss(part);
+    const double value = value_of(loss);
+    if (!loss.requires_grad()) {
+      throw run_error(fmt::format(
+          "model.kind = \"{}\": its loss has no gradient; it must depend on parameters", kind_));
+    }
+    if (share < 1.0) loss = loss * share;
+    loss.backward();
+    return value * share;
+  }
+
+  void add_evaluation(const batch_tensors& tensors, micro_batch part, evaluation_sums& sums) const {
+    const bool other_content = !tensors.tensors.empty();
+    const auto targets = other_content ? part.count : tensors.targets.numel();
+    sums.targets += targets;
+    sums.loss += value_of(model_.loss(tensors)) * static_cast<double>(targets);
+    if (!model_.correct) return;
+    const auto correct = model_.correct(tensors).item<std::int64_t>();
+    if (other_content) {
+      sums.metrics["accuracy"] += static_cast<double>(correct);
+    } else {
+      sums.correct += correct;
+    }
+  }
+
   template <class Value>
   static torch::Tensor copy_of(const std::vector<Value>& values, at::IntArrayRef shape) {
     const auto tensor = torch::empty(shape, torch::CppTypeToScalarType<Value>::value);
@@ -252,6 +289,7 @@ class registered_learner final : public learner {
   trainable model_;
   std::vector<member> members_;  // in the order of the layout
   parameter_layout layout_;
+  std::int64_t at_once_;  // examples; 0: the whole batch
   precision precision_;
   bool looks_for_randomness_;
   std::unique_ptr<model_memory> memory_;

@@ -102,7 +102,8 @@ void register_all() {
     });
     register_dataset({.name = "test-plane"},
                      [](const config&) { return std::make_unique<plane>(); });
-    register_network({.name = "test-line"}, [](const config&, const data_shape&) {
+    register_network({.name = "test-line", .uses = {"inner.micro_batch"}}, [](const config&,
+                                                                              const data_shape&) {
       const auto net = std::make_shared<torch::nn::LinearImpl>(2, 1);
       const auto error = [net](const batch_tensors& b) {
         return net->forward(b.tensors.at(0)).squeeze(1) - b.tensors.at(1);
@@ -244,6 +245,37 @@ TEST_CASE("a network can learn from tensors of any content") {
   CHECK(summary.final->accuracy > 0.8);
   const safetensors_file saved((folder.path / "parameters.safetensors").string());
   CHECK(saved.find("weight")->values[0] == doctest::Approx(3.0).epsilon(0.05));
+}
+
+TEST_CASE("micro-batches add up to the batch, where a network goes by inner.micro_batch") {
+  auto c = plain("test-line");
+  c.data.kind = "test-plane";
+  const auto data = make_dataset(c);
+  const auto b = data->training_batch(0, 0);
+  const auto whole = make_learner_factory(c, data->shape())();
+  const double loss = whole->compute_gradient(b);
+  const auto sums = whole->evaluate(b);
+  for (const std::int64_t examples : {1, 3, 8, 9}) {
+    CAPTURE(examples);
+    c.inner.micro_batch = examples;
+    const auto model = make_learner_factory(c, data->shape())();
+    CHECK(model->compute_gradient(b) == doctest::Approx(loss).epsilon(1e-6));
+    for (std::size_t i = 0; i < whole->gradient().size(); ++i) {
+      CHECK(model->gradient()[i] == doctest::Approx(whole->gradient()[i]).epsilon(1e-5));
+    }
+    CHECK(model->evaluate(b).loss == doctest::Approx(sums.loss).epsilon(1e-6));
+    CHECK(model->evaluate(b).targets == sums.targets);
+    CHECK(model->evaluate(b).metrics == sums.metrics);
+  }
+
+  auto odd = b;
+  odd.tensors[1].shape = {};
+  odd.tensors[1].bytes.resize(sizeof(float));
+  CHECK_NOTHROW(whole->compute_gradient(odd));
+  c.inner.micro_batch = 3;
+  CHECK_THROWS_WITH_AS(make_learner_factory(c, data->shape())()->compute_gradient(odd),
+                       doctest::Contains("must be the examples, or inner.micro_batch 0"),
+                       run_error);
 }
 
 TEST_CASE("buffers of floats are averaged, others stay where they are") {
