@@ -34,8 +34,9 @@ std::uint64_t hash_of(std::string_view text) {
 
 documents read_documents(const std::vector<std::string>& entries, std::size_t shard) {
   documents result;
-  for (const auto& path : find_files(entries, shard)) {
-    auto text = read_file(path, shard);
+  const auto where = paths_of_shard(shard);
+  for (const auto& path : find_files(entries, where)) {
+    auto text = read_file(path, where);
     const auto hash = hash_of(text);
     result.push_back({hash, std::move(text)});
   }
@@ -163,22 +164,24 @@ text_dataset::text_dataset(const config& c)
     info.duplicates = info.files - kept;
     if (kept < 2) {
       throw paths_error(
-          i, info.duplicates == 0
-                 ? std::string("there is only one file, but at least 2 are needed, as whole files "
-                               "are held out; add files or split it into parts")
-                 : fmt::format("{} of {} files are near-duplicates of others in this or another "
-                               "shard, but at least 2 must be left; add files or set "
-                               "data.deduplicate = false",
-                               info.duplicates, info.files));
+          paths_of_shard(i),
+          info.duplicates == 0
+              ? std::string("there is only one file, but at least 2 are needed, as whole files "
+                            "are held out; add files or split it into parts")
+              : fmt::format("{} of {} files are near-duplicates of others in this or another "
+                            "shard, but at least 2 must be left; add files or set "
+                            "data.deduplicate = false",
+                            info.duplicates, info.files));
     }
     auto [training, held_out] = split(std::move(found[i]), c.data.held_out);
     info.training_size = training.size();
     info.held_out_size = held_out.size();
     const auto too_short = [&](std::string_view part, std::uint64_t bytes, std::string_view how) {
-      return paths_error(i, fmt::format("the {} text has {} bytes, but one sequence takes {} "
-                                        "(model.sequence_length + 1); add files, or set {} or "
-                                        "model.sequence_length lower",
-                                        part, bytes, needed, how));
+      return paths_error(paths_of_shard(i),
+                         fmt::format("the {} text has {} bytes, but one sequence takes {} "
+                                     "(model.sequence_length + 1); add files, or set {} or "
+                                     "model.sequence_length lower",
+                                     part, bytes, needed, how));
     };
     if (training.size() < needed) {
       throw too_short("training", training.size(), "data.held_out");

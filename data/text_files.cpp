@@ -29,43 +29,48 @@ std::vector<fs::path> matches(const std::string& pattern) {
 }
 
 // Appends the files at `path`, which exists.
-void collect(const fs::path& path, std::size_t shard, std::vector<fs::path>& files) {
+void collect(const fs::path& path, const std::string& where, std::vector<fs::path>& files) {
   try {
     if (fs::is_regular_file(path)) {
       if (fs::file_size(path) > 0) files.push_back(path.lexically_normal());
       return;
     }
     if (!fs::is_directory(path)) {
-      throw paths_error(shard, fmt::format("\"{}\" is neither a file nor a folder; take it out of "
+      throw paths_error(where, fmt::format("\"{}\" is neither a file nor a folder; take it out of "
                                            "the list",
                                            path.string()));
     }
     for (const auto& entry : fs::directory_iterator(path)) {
       if (entry.is_symlink() && !entry.exists()) {
-        throw paths_error(shard, fmt::format("\"{}\" is a link to nothing; remove it or name the "
+        throw paths_error(where, fmt::format("\"{}\" is a link to nothing; remove it or name the "
                                              "files beside it with a pattern",
                                              entry.path().string()));
       }
       if (entry.is_regular_file() || (entry.is_directory() && !entry.is_symlink())) {
-        collect(entry.path(), shard, files);
+        collect(entry.path(), where, files);
       }
     }
   } catch (const fs::filesystem_error& error) {
     const auto& at = error.path1().empty() ? path : error.path1();
-    throw paths_error(shard, fmt::format("\"{}\" cannot be read ({}); check its permissions",
+    throw paths_error(where, fmt::format("\"{}\" cannot be read ({}); check its permissions",
                                          at.string(), error.code().message()));
   }
 }
 
 }  // namespace
 
-usage_error paths_error(std::size_t shard, const std::string& message) {
-  return usage_error(fmt::format("data.paths, shard {}: {}", shard, message));
+std::string paths_of_shard(std::size_t shard) {
+  return fmt::format("data.paths, shard {}", shard);
 }
 
-std::vector<fs::path> find_files(const std::vector<std::string>& entries, std::size_t shard) {
+usage_error paths_error(const std::string& where, const std::string& message) {
+  return usage_error(fmt::format("{}: {}", where, message));
+}
+
+std::vector<fs::path> find_files(const std::vector<std::string>& entries,
+                                 const std::string& where) {
   if (entries.empty()) {
-    throw paths_error(shard, "the list is empty; give at least one file, folder or pattern");
+    throw paths_error(where, "the list is empty; give at least one file, folder or pattern");
   }
   std::vector<fs::path> files;
   for (const auto& entry : entries) {
@@ -73,26 +78,26 @@ std::vector<fs::path> find_files(const std::vector<std::string>& entries, std::s
     std::error_code code;
     const auto status = fs::status(entry, code);
     if (fs::exists(status)) {
-      collect(entry, shard, files);
+      collect(entry, where, files);
     } else if (has_wildcard(entry)) {
       const auto found = matches(entry);
       if (found.empty()) {
         throw paths_error(
-            shard, fmt::format("the pattern \"{}\" matches nothing; correct it or take it out of "
+            where, fmt::format("the pattern \"{}\" matches nothing; correct it or take it out of "
                                "the list",
                                entry));
       }
-      for (const auto& path : found) collect(path, shard, files);
+      for (const auto& path : found) collect(path, where, files);
     } else if (status.type() == fs::file_type::not_found) {
-      throw paths_error(shard, fmt::format("\"{}\" does not exist; correct the path or take it out "
+      throw paths_error(where, fmt::format("\"{}\" does not exist; correct the path or take it out "
                                            "of the list",
                                            entry));
     } else {
-      throw paths_error(shard, fmt::format("\"{}\" cannot be read ({}); check its permissions",
+      throw paths_error(where, fmt::format("\"{}\" cannot be read ({}); check its permissions",
                                            entry, code.message()));
     }
     if (files.size() == before) {
-      throw paths_error(shard, fmt::format("\"{}\" holds nothing, not one byte; correct the path "
+      throw paths_error(where, fmt::format("\"{}\" holds nothing, not one byte; correct the path "
                                            "or take it out of the list",
                                            entry));
     }
@@ -102,9 +107,9 @@ std::vector<fs::path> find_files(const std::vector<std::string>& entries, std::s
   return files;
 }
 
-std::string read_file(const fs::path& path, std::size_t shard) {
+std::string read_file(const fs::path& path, const std::string& where) {
   const auto unreadable = [&] {
-    return paths_error(shard, fmt::format("\"{}\" cannot be read ({}); check its permissions or "
+    return paths_error(where, fmt::format("\"{}\" cannot be read ({}); check its permissions or "
                                           "take it out of the list",
                                           path.string(), std::strerror(errno)));
   };

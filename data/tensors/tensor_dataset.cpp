@@ -49,7 +49,7 @@ tensor_dataset::tensor_dataset(const config& c, data_use use)
   if (!by_file) pools_.emplace_back();
   for (std::size_t i = 0; i < c.data.paths.size(); ++i) {
     if (by_file) pools_.emplace_back();
-    add_files(c.data.paths[i], i, pools_.back());
+    add_files(c.data.paths[i], paths_of_shard(i), pools_.back());
   }
   const bool own_held_out = !c.data.held_out_paths.empty();
   const auto shards = by_file ? 1 : static_cast<std::size_t>(c.data.shards);
@@ -60,19 +60,19 @@ tensor_dataset::tensor_dataset(const config& c, data_use use)
   if (use == data_use::training) return;
   if (own_held_out) {
     pools_.emplace_back();
-    for (std::size_t i = 0; i < c.data.held_out_paths.size(); ++i) {
-      add_files(c.data.held_out_paths[i], i, pools_.back());
+    for (const auto& entries : c.data.held_out_paths) {
+      add_files(entries, "data.held_out_paths", pools_.back());
     }
     deal_held_out(pools_.size() - 1);
   }
   for (auto& shard : shards_) make_held_out(shard, c.evaluate.batches);
 }
 
-void tensor_dataset::add_files(const std::vector<std::string>& entries, std::size_t number,
+void tensor_dataset::add_files(const std::vector<std::string>& entries, const std::string& where,
                                pool& to) {
-  const auto parts = group(find_files(entries, number));
+  const auto parts = group(find_files(entries, where));
   if (parts.empty()) {
-    throw paths_error(number, "there is no .safetensors or .npy file; correct the path");
+    throw paths_error(where, "there is no .safetensors or .npy file; correct the path");
   }
   for (const auto& [common, paths] : parts) {
     auto opened = open_part(paths);

@@ -93,7 +93,7 @@ class tensor_dataset final : public dataset {
     std::vector<batch> held_out;
   };
 
-  void add_files(const std::vector<std::string>& entries, std::size_t number, pool& to);
+  void add_files(const std::vector<std::string>& entries, const std::string& where, pool& to);
   part open_part(const std::vector<std::string>& paths);
   void deal(std::size_t pool, std::size_t shards, double held_out);
   void deal_held_out(std::size_t pool);

@@ -11,6 +11,7 @@
 #include "tests/data/temporary_folder.hpp"
 
 using rubato::find_files;
+using rubato::paths_of_shard;
 using rubato::read_file;
 using rubato::shard_name;
 using rubato::test::temporary_folder;
@@ -24,7 +25,7 @@ using names = std::vector<std::string>;
 // The files found, relative to the folder.
 names found(const temporary_folder& folder, const names& entries) {
   names result;
-  for (const auto& path : find_files(entries, 0)) {
+  for (const auto& path : find_files(entries, paths_of_shard(0))) {
     result.push_back(path.lexically_relative(folder.string()).string());
   }
   return result;
@@ -32,7 +33,7 @@ names found(const temporary_folder& folder, const names& entries) {
 
 std::string error_of(const names& entries, std::size_t shard = 0) {
   try {
-    find_files(entries, shard);
+    find_files(entries, paths_of_shard(shard));
   } catch (const rubato::usage_error& error) {
     return error.what();
   }
@@ -75,7 +76,7 @@ TEST_CASE("links to files are followed and links to folders are not, so that cyc
   CHECK(found(folder, {folder / "texts"}) == names{"texts/a.txt", "texts/link.txt"});
   // An entry that is itself a link to a folder is meant.
   fs::create_directory_symlink(elsewhere.string(), folder / "entry");
-  CHECK(find_files({folder / "entry"}, 0).size() == 1);
+  CHECK(find_files({folder / "entry"}, paths_of_shard(0)).size() == 1);
 }
 
 TEST_CASE("what is wrong with data.paths is said with shard, path and remedy") {
@@ -120,14 +121,14 @@ TEST_CASE("what is wrong with data.paths is said with shard, path and remedy") {
 
 TEST_CASE("what may not be read is an error") {
   const temporary_folder folder;
-  CHECK_THROWS_WITH_AS(read_file(folder / "gone", 2),
+  CHECK_THROWS_WITH_AS(read_file(folder / "gone", paths_of_shard(2)),
                        ("data.paths, shard 2: \"" + folder.string() +
                         "/gone\" cannot be read (No such file or directory); check its "
                         "permissions or take it out of the list")
                            .c_str(),
                        rubato::usage_error);
   // Opens, but fails to be read, also for a superuser.
-  CHECK_THROWS_WITH_AS(read_file(folder.string(), 0),
+  CHECK_THROWS_WITH_AS(read_file(folder.string(), paths_of_shard(0)),
                        ("data.paths, shard 0: \"" + folder.string() +
                         "\" cannot be read (Is a directory); check its permissions or take it out "
                         "of the list")
@@ -149,7 +150,7 @@ TEST_CASE("a file is read as it is, whatever its bytes and size") {
     CAPTURE(size);
     std::string text(size, '\0');
     for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 7 + i / 256);
-    CHECK(read_file(folder.write("bytes", text), 0) == text);
+    CHECK(read_file(folder.write("bytes", text), paths_of_shard(0)) == text);
   }
 }
 

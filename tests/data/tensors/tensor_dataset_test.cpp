@@ -185,6 +185,8 @@ TEST_CASE("examples to evaluate on may have files of their own") {
   CHECK(*evaluated.begin() >= 100);
   c.data.held_out_paths = {{folder.write("c.safetensors", examples_file(0, 2))}};
   CHECK(refusal(c, folder) == "data.held_out_paths: 2 examples are too few for 3 shards");
+  c.data.held_out_paths = {{folder / "gone"}};
+  CHECK(refusal(c, folder).starts_with("data.held_out_paths: \""));
 }
 
 TEST_CASE("who only trains needs no files to evaluate on, and trains on the same examples") {
