@@ -5,9 +5,13 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,14 +33,18 @@ extern "C" int pthread_attr_setstacksize(pthread_attr_t* attributes, std::size_t
 namespace rubato {
 namespace {
 
-/// The server's options. One that sends slowly, or nothing, is cut off; of a request, so much is
-/// read.
-std::vector<std::string> options(const std::string& host, std::uint16_t port) {
-  const auto address = host == "localhost" ? std::string("127.0.0.1") : host;
+std::string address_of(const std::string& host) {
+  auto address = host == "localhost" ? std::string("127.0.0.1") : host;
   in_addr parsed;
   if (inet_pton(AF_INET, address.c_str(), &parsed) != 1) {
     throw run_error(fmt::format("\"{}\" is neither an IPv4 address nor localhost", host));
   }
+  return address;
+}
+
+/// The server's options. One that sends slowly, or nothing, is cut off; of a request, so much is
+/// read.
+std::vector<std::string> options(const std::string& address, std::uint16_t port) {
   return {"listening_ports",
           fmt::format("{}:{}", address, port),
           "num_threads",
@@ -62,6 +70,18 @@ struct complaints : CivetCallbacks {
   }
 };
 
+/// Calls, and hangs up.
+void knock(const std::string& address, std::uint16_t port) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  inet_pton(AF_INET, address.c_str(), &to.sin_addr);
+  const int caller = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (caller < 0) return;
+  static_cast<void>(connect(caller, reinterpret_cast<const sockaddr*>(&to), sizeof to));
+  ::close(caller);
+}
+
 const char* text_of(int status) {
   return mg_get_response_code_text(nullptr, status);
 }
@@ -71,11 +91,20 @@ const char* text_of(int status) {
 class endpoint::impl : public CivetHandler {
  public:
   impl(const std::string& host, std::uint16_t port, http_source source)
-      : source_(std::move(source)), server_(start(host, port)) {
+      : source_(std::move(source)), address_(address_of(host)), server_(start(port)) {
     server_->addHandler("/", this);
   }
-  // Nobody calls back once it is closed.
-  ~impl() override { server_->close(); }
+  /// Nobody calls back once it is closed. The library looks every two seconds whether it is to end,
+  /// and whenever somebody calls.
+  ~impl() override {
+    const std::jthread caller([address = address_, at = port()](const std::stop_token& closed) {
+      while (!closed.stop_requested()) {
+        knock(address, at);
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+    });
+    server_->close();
+  }
 
   std::uint16_t port() const {
     return static_cast<std::uint16_t>(server_->getListeningPorts().at(0));
@@ -90,9 +119,9 @@ class endpoint::impl : public CivetHandler {
   bool handlePatch(CivetServer*, mg_connection* to) override { return refuse(to); }
 
  private:
-  std::unique_ptr<CivetServer> start(const std::string& host, std::uint16_t port) {
+  std::unique_ptr<CivetServer> start(std::uint16_t port) {
     std::string complaint;
-    const auto wanted = options(host, port);
+    const auto wanted = options(address_, port);
     first_complaint = &complaint;
     try {
       auto server = std::make_unique<CivetServer>(wanted, &callbacks_);
@@ -128,6 +157,7 @@ class endpoint::impl : public CivetHandler {
   }
 
   http_source source_;
+  std::string address_;
   complaints callbacks_;
   std::unique_ptr<CivetServer> server_;
 };
