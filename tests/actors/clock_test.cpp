@@ -166,7 +166,7 @@ TEST_CASE_FIXTURE(fixture, "rounds that the lanes finish too late are counted") 
 }
 
 TEST_CASE_FIXTURE(fixture, "an evaluator that cannot keep up skips versions on the wall clock") {
-  data->held_out_delay = 30ms;
+  data->held_out_delay = 5ms;
   c.evaluate.every_local_steps = 10;
   const auto on_virtual = run();
   CHECK(on_virtual.evaluations_skipped == 0);
