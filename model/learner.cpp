@@ -16,6 +16,7 @@
 #include "model/blas.hpp"
 #include "model/device.hpp"
 #include "model/in_libtorch.hpp"
+#include "model/logits.hpp"
 #include "model/micro_batch.hpp"
 #include "model/model_memory.hpp"
 #include "model/network.hpp"
@@ -28,8 +29,6 @@
 namespace rubato {
 
 namespace {
-
-constexpr std::int64_t no_ignored_target = -100;  // LibTorch's default
 
 /// What a batch holds, for people.
 std::string_view content_of(const data_shape& shape) {
@@ -138,16 +137,8 @@ class network_learner final : public learner {
       memory_->begin_pass();
       evaluation_sums sums;
       for_each_micro_batch(b.examples, at_once_, [&](micro_batch p) {
-        const auto logits = network_->logits(inputs(b, p), for_evaluation);
-        const auto wanted = targets(b, p);
-        const auto log_p = logits.log_softmax(1).gather(1, wanted.unsqueeze(1));
-        sums.loss -= log_p.sum(torch::kDouble).item<double>();
-        sums.targets += wanted.numel();
-        sums.correct += logits.argmax(1).eq(wanted).sum().item<std::int64_t>();
-        if (counts_top5(shape_)) {
-          const auto guesses = std::get<1>(logits.topk(5));
-          sums.correct_top5 += guesses.eq(wanted.unsqueeze(1)).sum().item<std::int64_t>();
-        }
+        evaluate_logits(network_->logits(inputs(b, p), for_evaluation), targets(b, p),
+                        counts_top5(shape_), sums);
       });
       return sums;
     });
@@ -176,13 +167,11 @@ class network_learner final : public learner {
       const product_precision products(precision_, processor_of(memory_->device()));
       logits = network_->logits(inputs(b, p), for_training);
     }
-    auto loss = at::cross_entropy_loss(logits.to(torch::kFloat), targets(b, p), {},
-                                       at::Reduction::Mean, no_ignored_target, label_smoothing_);
-    if (p.count < b.examples) {
-      loss = loss * (static_cast<double>(p.count) / static_cast<double>(b.examples));
-    }
-    loss.backward();
-    return static_cast<double>(loss.item<float>());
+    const auto gradient = logits.detach();
+    const double loss = cross_entropy_into_gradient(gradient, targets(b, p), label_smoothing_,
+                                                    1.0 / static_cast<double>(targets_.size()));
+    logits.backward(gradient);
+    return loss;
   }
 
   /// Checks the batch and takes from it what LibTorch wants otherwise: 64-bit indices.
