@@ -97,8 +97,8 @@ int train(const train_options& options) {
   }
   if (c.inner.precision == "bf16" && !has_fast_bf16()) {
     std::fputs(
-        "note: inner.precision = \"bf16\" is slow here: no AVX512-BF16, or a LibTorch without "
-        "oneDNN; f32 is faster\n",
+        "note: inner.precision = \"bf16\" is slow here, and f32 faster: the CPU is neither AMD's "
+        "with AVX512-BF16 nor Intel's with AMX-BF16, or LibTorch has no oneDNN\n",
         stderr);
   }
 

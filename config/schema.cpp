@@ -567,9 +567,10 @@ std::vector<key_spec> declare_keys() {
        .choices = {"auto", "f32", "bf16"},
        .help =
            "Of the products in a local step; loss, parameters, optimizer and evaluation are f32 "
-           "always. auto: where the CPU has AVX512-BF16, bf16 for transformers with at least 128 "
-           "tokens at once and 16384 tokens times width, and for resnets with at least 1024 "
-           "examples in a batch times channels of the first stage; f32 otherwise."},
+           "always. auto: where the CPU is faster with it (AMD's with AVX512-BF16, Intel's with "
+           "AMX-BF16), bf16 for transformers with at least 128 tokens at once and 16384 tokens "
+           "times width, and for resnets with at least 1024 examples in a batch times channels of "
+           "the first stage; f32 otherwise."},
       {.name = "inner.micro_batch",
        .member = at([](auto& c) -> auto& { return c.inner.micro_batch; }),
        .unit = "examples",

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "config/config.hpp"
+#include "config/cpu.hpp"
 
 namespace rubato {
 
@@ -17,8 +18,11 @@ std::string_view to_string(precision p);
 /// What multiplies.
 enum class processor { cpu, gpu };
 
-/// Whether there are instructions for products in bf16 here, and this LibTorch uses them. Without
-/// them bf16 works, but may take many times as long as f32.
+/// Whether a CPU multiplies matrices faster in bf16 than in f32.
+bool has_fast_bf16(const cpu_features& cpu);
+
+/// Whether this one does, and this LibTorch lets it. Otherwise bf16 works, but may take many times
+/// as long as f32.
 bool has_fast_bf16();
 
 /// What `inner.precision` means on a CPU: itself, or for "auto" bf16 if that is fast, the model is

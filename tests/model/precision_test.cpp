@@ -132,6 +132,18 @@ TEST_CASE("auto is bf16 for residual networks with enough images times channels"
   CHECK(choose_precision(c, true) == precision::f32);
 }
 
+TEST_CASE("AVX512-BF16 is fast by AMD, and on Intel's CPUs only what AMX adds") {
+  CHECK_FALSE(has_fast_bf16(cpu_features{}));
+  CHECK_FALSE(has_fast_bf16({.avx2 = true, .avx512 = true, .amd = true}));
+  cpu_features cpu{.avx2 = true, .avx512 = true, .avx512_bf16 = true};
+  CHECK_FALSE(has_fast_bf16(cpu));
+  cpu.amd = true;
+  CHECK(has_fast_bf16(cpu));
+  cpu.amd = false;
+  cpu.amx_bf16 = true;
+  CHECK(has_fast_bf16(cpu));
+}
+
 TEST_CASE("a precision that is asked for is taken, whatever the machine and the model") {
   for (const bool fast : {false, true}) {
     for (const char* kind : {"transformer", "mlp"}) {
