@@ -2,35 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 
-#include "config/random.hpp"
+#include "tests/transfer/versions.hpp"
 
 using namespace rubato;
-
-namespace {
-
-parameter_layout make_layout() {
-  parameter_layout layout;
-  layout.add("weight", {300});
-  layout.add("variance", {4}, section::averaged);
-  layout.add("own", {3}, section::local);
-  return layout;
-}
-
-version_ptr make_version(const parameter_layout& layout, std::uint64_t number) {
-  random_generator random(number, random_stream::test);
-  auto version = std::make_shared<parameter_buffer>(layout.size());
-  for (auto& x : version->span()) x = static_cast<float>(random.normal());
-  return version;
-}
-
-bool same_bits(const version_ptr& a, const version_ptr& b) {
-  return std::memcmp(a->data(), b->data(), a->span().size_bytes()) == 0;
-}
-
-}  // namespace
 
 TEST_CASE("with f32 a worker has the version itself, and nothing is encoded or kept") {
   const auto layout = make_layout();
