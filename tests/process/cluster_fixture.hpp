@@ -93,6 +93,11 @@ struct cluster_fixture : program_fixture {
     return printed;
   }
 
+  /// Who joins first leaves little time to those that are still starting; seconds may lie between.
+  void wait_for_nodes(const std::vector<std::string>& names, const std::string& server = "server") {
+    for (const auto& name : names) wait_for(server, name + " (127.0.0.1:");
+  }
+
   outcome end_of(const std::string& name) {
     const auto result = finish(running.at(name), name);
     running.erase(name);

@@ -82,8 +82,7 @@ struct hostile_peer_fixture : cluster_fixture {
     const link_proxy overheard(port, 1);
     work("a", 1, node, overheard.address());
     work("b", 1, node);
-    wait_for("server", "a (127.0.0.1:");
-    wait_for("server", "b (127.0.0.1:");
+    wait_for_nodes({"a", "b"});
     const auto said = wait_for_words(overheard);
     const auto before = peak_memory(running.at("server"));
 
@@ -137,15 +136,15 @@ TEST_CASE_FIXTURE(hostile_peer_fixture,
   const auto port = port_of(address);
   const link_proxy overheard(port, 1);
   work("a", 1, {}, overheard.address());
-  wait_for("server", "a (127.0.0.1:");
+  wait_for_nodes({"a"});
   work("b", 1);
-  wait_for("server", "b (127.0.0.1:");
+  wait_for_nodes({"b"});
   const auto said = wait_for_words(overheard);
   for (int i = 0; i < 5; ++i) say(port, said);
   send("a", SIGKILL);
   for (int i = 0; i < 5; ++i) say(port, said);
   work("c", 1);
-  wait_for("server", "c (127.0.0.1:");
+  wait_for_nodes({"c"});
   send("server", SIGINT);
   const auto ended = end_of("server");
   CHECK(ended.code == 130);

@@ -16,8 +16,7 @@ TEST_CASE_FIXTURE(cluster_fixture,
   serve();
   work("a", 2);
   work("b", 1);
-  wait_for("server", "a (127.0.0.1:");
-  wait_for("server", "b (127.0.0.1:");
+  wait_for_nodes({"a", "b"});
   wait_for_evaluations("run", 4);
   send("a", SIGINT);
   const auto left = end_of("a");
@@ -37,7 +36,7 @@ TEST_CASE_FIXTURE(cluster_fixture, "a node that is killed does not stop the othe
   serve();
   work("a", 2);
   work("b", 2);
-  wait_for("server", "b (127.0.0.1:");
+  wait_for_nodes({"a", "b"});
   wait_for_evaluations("run", 4);
   send("a", SIGKILL);
   wait_for("server", "is lost: the connection is gone");
@@ -54,7 +53,7 @@ TEST_CASE_FIXTURE(
   serve({"--run.local_steps", "1000000"});
   work("a", 1);
   work("b", 1);
-  wait_for("server", "b (127.0.0.1:");
+  wait_for_nodes({"a", "b"});
   wait_for_evaluations("run", 2);
   send("a", SIGSTOP);
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
@@ -85,15 +84,14 @@ TEST_CASE_FIXTURE(cluster_fixture, "a server that is killed and started again ha
          "int8", "--network.overlap", "true"});
   work("a", 2);
   work("b", 2);
-  wait_for("server", "b (127.0.0.1:");
+  wait_for_nodes({"a", "b"});
   wait_for_evaluations("run", 5);
   send("server", SIGKILL);
   CHECK(end_of("server").code == -SIGKILL);
   wait_for("a", "trying again in");
   wait_for("b", "trying again in");
   const auto returned = serve_again();
-  wait_for("again", "a (127.0.0.1:");
-  wait_for("again", "b (127.0.0.1:");
+  wait_for_nodes({"a", "b"}, "again");
   const std::chrono::duration<double> back = std::chrono::steady_clock::now() - returned;
   MESSAGE("all workers were back " << back.count() << " s after the server");
   const auto ended = end_of("again");
@@ -128,7 +126,7 @@ TEST_CASE_FIXTURE(cluster_fixture, "on the virtual clock the bits are those of o
   CHECK(other.code == 1);
   CHECK(other.err.find("other numerics, so that its steps may have other bits: instructions of "
                        "oneDNN is") != std::string::npos);
-  wait_for("server", "other (127.0.0.1:");
+  wait_for_nodes({"other"});
 
   work("b", 1);
   const auto ended = end_of("server");
